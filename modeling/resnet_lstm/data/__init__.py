@@ -1,0 +1,20 @@
+"""Videos and datasets: UCF-101 or one's own clips -> a VideoFolder with honest splits."""
+
+from .build import build_from_folders, build_ucf101
+from .leakage import Leakage, check_leakage
+from .splits import SPLIT_SCHEMES
+from .video_encoding import write_video
+from .video_folder import SPLITS, Clip, DatasetError, VideoFolder
+
+__all__ = [
+    "SPLITS",
+    "SPLIT_SCHEMES",
+    "Clip",
+    "DatasetError",
+    "Leakage",
+    "VideoFolder",
+    "build_from_folders",
+    "build_ucf101",
+    "check_leakage",
+    "write_video",
+]

@@ -50,8 +50,10 @@ def write_video(
     """
     path = Path(path)
     if path.suffix.lower() not in _CODEC_OF_SUFFIX:
-        raise ValueError(f"{path}: cannot write a {path.suffix or 'suffix-less'} file; use one of "
-                         f"{', '.join(sorted(_CODEC_OF_SUFFIX))}.")
+        raise ValueError(
+            f"{path}: cannot write a {path.suffix or 'suffix-less'} file; use one of "
+            f"{', '.join(sorted(_CODEC_OF_SUFFIX))}."
+        )
     codec = codec or _CODEC_OF_SUFFIX[path.suffix.lower()]
     times = None if presentation_times is None else iter(presentation_times)
     with av.open(str(path), "w") as container:

@@ -1,0 +1,21 @@
+"""How good a model is, how sure that is, and what the figures rest on."""
+
+from .intervals import Interval, bootstrap_over_groups, paired_difference
+from .metrics import ClassMetrics, Metrics, compute_metrics
+from .plots import plot_confusion_matrix, plot_frame_strip, plot_per_class_f1, plot_training_curves
+from .report import EvaluationReport, evaluate_predictions
+
+__all__ = [
+    "ClassMetrics",
+    "EvaluationReport",
+    "Interval",
+    "Metrics",
+    "bootstrap_over_groups",
+    "compute_metrics",
+    "evaluate_predictions",
+    "paired_difference",
+    "plot_confusion_matrix",
+    "plot_frame_strip",
+    "plot_per_class_f1",
+    "plot_training_curves",
+]

@@ -1,0 +1,18 @@
+"""Frame features: computed once, kept on disk, the same as the model computes itself."""
+
+from .cache import FeatureCache
+from .cache_location import default_cache_dir
+from .extraction import ClipFile, Extraction, clip_files, extract_features
+from .views import UNIFORM, View, training_views
+
+__all__ = [
+    "UNIFORM",
+    "ClipFile",
+    "Extraction",
+    "FeatureCache",
+    "View",
+    "clip_files",
+    "default_cache_dir",
+    "extract_features",
+    "training_views",
+]

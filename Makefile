@@ -1,0 +1,28 @@
+# Everything runs in .venv, made here from nothing; only Python 3.11 or newer is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test quality clean
+
+# Generated clips -> a trained, evaluated model, in minutes, without any download but the packages.
+demo: $(INSTALLED)
+	$(BIN)/python scripts/demo.py --output demo_output
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+quality: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv demo_output build dist

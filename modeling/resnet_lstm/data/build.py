@@ -1,0 +1,332 @@
+"""Clips on disk -> a VideoFolder: probe every clip, split, drop duplicates that cross splits, write."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from resnet_lstm.video_decoding import VideoDecodingError, probe_video
+
+from . import ucf101
+from .splits import SPLIT_SCHEMES, classes_without, grouped_split, official_split, random_split
+from .video_folder import (
+    SPLITS,
+    Clip,
+    DatasetError,
+    Entry,
+    VideoFolder,
+    file_sha256,
+    require_free_target,
+    write_video_folder,
+)
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
+)
+
+# A file and what is known of it before it is opened.
+Source = tuple[Path, Clip]
+Split = Callable[[list[Clip]], dict[Clip, str]]
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """Everything that a VideoFolder is written from: see `write_video_folder`."""
+
+    entries: list[Entry]
+    labels: list[str]
+    info: dict[str, Any]
+
+
+def build_ucf101(
+    root: str | Path,
+    target: str | Path,
+    *,
+    classes: str | Sequence[str] = "default",
+    max_videos_per_class: int = 200,
+    split: str = "grouped",
+    seed: int = 42,
+    lists: str | Path | None = None,
+    overwrite: bool = False,
+    num_workers: int | None = None,
+) -> VideoFolder:
+    """Make a VideoFolder of UCF-101, or of the part of it that is on disk.
+
+    Args:
+        root: The folder that holds `UCF-101/`, or the folder of the class folders itself.
+        target: Where the VideoFolder goes.
+        classes: "default" (the first 25 in alphabetical order), "available", or names.
+        max_videos_per_class: Of a class with more clips, the first this many in the order of their file names are
+            taken. (No class of UCF-101 has more than 167, so 200 takes all.)
+        split: One of `SPLIT_SCHEMES`.
+        seed: Of the shuffles. Same source, arguments and seed: the same bytes.
+        lists: The folder of the official lists; by default `ucfTrainTestlist` beside the clips.
+        overwrite: Replace a target that this function made before.
+        num_workers: Threads that read the clips; by default up to 8, at most one a core.
+
+    Raises:
+        DatasetError: The source lacks what is asked for, no clip can be read, or the target is in the way.
+    """
+    target = require_free_target(target, overwrite=overwrite)
+    prepared = prepare_ucf101(
+        root,
+        classes=classes,
+        max_videos_per_class=max_videos_per_class,
+        split=split,
+        seed=seed,
+        lists=lists,
+        num_workers=num_workers,
+    )
+    return write_video_folder(target, prepared.entries, prepared.labels, prepared.info, overwrite=overwrite)
+
+
+def build_from_folders(
+    source: str | Path,
+    target: str | Path,
+    *,
+    group_regex: str | None = None,
+    split: str = "grouped",
+    seed: int = 42,
+    overwrite: bool = False,
+    num_workers: int | None = None,
+) -> VideoFolder:
+    """Make a VideoFolder of one's own `source/<class>/*` clips. Files in deeper folders are not looked for.
+
+    Args:
+        source: The folder of the class folders.
+        target: Where the VideoFolder goes.
+        group_regex: What in a file name tells the recording a clip was cut from: the first capture group, or the whole
+            match if there is none. For example `^(.*)_part` keeps `kitchen_part1.mp4` and `kitchen_part2.mp4` in one
+            split. Without it each clip is a group of its own, and the split scheme is called "grouped by file".
+        split: "grouped" or "random".
+        seed: Of the shuffles. Same source, arguments and seed: the same bytes.
+        overwrite: Replace a target that this function made before.
+        num_workers: Threads that read the clips; by default up to 8, at most one a core.
+
+    Raises:
+        DatasetError: There are no clips, none can be read, one has no group, or the target is in the way.
+    """
+    target = require_free_target(target, overwrite=overwrite)
+    source = Path(source).resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise DatasetError(f"{target}: target and source {source} must not hold one another. Choose another target.")
+    split_clips = _split_of_scheme(split, seed)
+    sources, empty_classes, skipped = _list_folders(source, group_regex)
+    info: dict[str, Any] = {
+        "name": source.name,
+        "source": "class folders",
+        "groups": f"file name, {group_regex}" if group_regex else None,
+        "split_scheme": "grouped by file" if split == "grouped" and not group_regex else split,
+        "leaky": split == "random",
+        "seed": seed,
+        "empty_classes": empty_classes,
+        "skipped_files": skipped,
+    }
+    prepared = _prepare(sources, split_clips, info, num_workers)
+    return write_video_folder(target, prepared.entries, prepared.labels, prepared.info, overwrite=overwrite)
+
+
+def prepare_ucf101(
+    root: str | Path,
+    *,
+    classes: str | Sequence[str] = "default",
+    max_videos_per_class: int = 200,
+    split: str = "grouped",
+    seed: int = 42,
+    lists: str | Path | None = None,
+    num_workers: int | None = None,
+) -> PreparedDataset:
+    """All of `build_ucf101` but the writing; the arguments are the same."""
+    if max_videos_per_class < 1:
+        raise DatasetError(f"max_videos_per_class={max_videos_per_class}: must be at least 1.")
+    clips_folder = ucf101.find_clips_folder(root)
+    split_clips = _split_of_scheme(split, seed, clips_folder, lists)
+    labels, missing = ucf101.select_classes(ucf101.list_classes(clips_folder), classes)
+    sources = [
+        (clip.path, Clip(f"{clip.label}/{clip.path.name}", clip.label, clip.group, clip.clip))
+        for label in labels
+        for clip in ucf101.list_clips(clips_folder, label, max_videos_per_class)
+    ]
+    info: dict[str, Any] = {
+        "name": f"UCF-101, {len(labels)} classes",
+        "source": ucf101.HOMEPAGE,
+        "groups": "file name, v_<Class>_gNN_cNN.avi",
+        "split_scheme": split,
+        "leaky": split == "random",
+        "seed": seed,
+        "max_videos_per_class": max_videos_per_class,
+        "missing_classes": missing,
+    }
+    return _prepare(sources, split_clips, info, num_workers)
+
+
+def _split_of_scheme(
+    scheme: str, seed: int, clips_folder: Path | None = None, lists: str | Path | None = None
+) -> Split:
+    if scheme not in SPLIT_SCHEMES:
+        raise DatasetError(f"split={scheme!r}: must be one of {', '.join(SPLIT_SCHEMES)}.")
+    if scheme == "grouped":
+        return lambda clips: grouped_split(clips, seed)
+    if scheme == "random":
+        return lambda clips: random_split(clips, seed)
+    if clips_folder is None:
+        raise DatasetError(f"split={scheme!r}: the official lists are of UCF-101. Use grouped or random.")
+    number = int(scheme.removeprefix("official-"))
+    official = ucf101.read_official_split(ucf101.find_lists_folder(clips_folder, lists), number)
+    return lambda clips: official_split(clips, official, seed)
+
+
+def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], list[str], int]:
+    """The clips of `source/<class>/*`, the classes without any, and the number of other files."""
+    if not source.is_dir():
+        raise DatasetError(f"{source}: no such folder. It must hold one folder of clips for each class.")
+    pattern = _compile(group_regex)
+    sources: list[Source] = []
+    empty, skipped = [], 0
+    for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        clips = [path for path in files if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES]
+        skipped += len(files) - len(clips)
+        if not clips:
+            empty.append(folder.name)
+        for path in clips:
+            group = f"{folder.name}_{_match_group(pattern, path)}" if pattern else None
+            sources.append((path, Clip(f"{folder.name}/{path.name}", folder.name, group)))
+    if empty:
+        logger.warning("folders without clips, which are no classes: %s", ", ".join(empty))
+    if skipped:
+        logger.warning("skipped what is no clip in the class folders: %d files or folders", skipped)
+    if not sources:
+        raise DatasetError(
+            f"{source}: found no clips. Expected <class>/<clip>{'|'.join(sorted(VIDEO_SUFFIXES))} in it."
+        )
+    return sources, empty, skipped
+
+
+def _compile(group_regex: str | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(group_regex) if group_regex else None
+    except re.error as error:
+        raise DatasetError(f"group_regex={group_regex!r}: not a regular expression ({error}).") from error
+
+
+def _match_group(pattern: re.Pattern[str], path: Path) -> str:
+    match = pattern.search(path.name)
+    group = match and match[1 if pattern.groups else 0]
+    if not group:
+        # Guessing a group here could put clips of one recording on both sides of a split.
+        raise DatasetError(f"{path}: group_regex={pattern.pattern!r} finds no group in this file name. Widen it.")
+    return group
+
+
+def _prepare(
+    sources: Sequence[Source], split_clips: Split, info: dict[str, Any], num_workers: int | None
+) -> PreparedDataset:
+    readable, unreadable = _probe_all(sources, num_workers)
+    path_of = {clip: path for path, clip in readable}
+    splits = split_clips(list(path_of))
+    entries, dropped, conflicting = _drop_duplicates(
+        [Entry(splits[c], path, c) for c, path in path_of.items() if c in splits]
+    )
+    labels = list(dict.fromkeys(clip.label for clip in path_of))
+    lacking = classes_without([(entry.clip.label, entry.split) for entry in entries], labels)
+    for split, names in lacking.items():
+        if names:
+            logger.warning("classes without a %s clip: %s", split, ", ".join(names))
+    return PreparedDataset(
+        entries,
+        labels,
+        {
+            **info,
+            **{f"classes_without_{split}": names for split, names in lacking.items()},
+            "left_out": len(path_of) - len(splits),
+            "dropped_duplicates": dropped,
+            "conflicting_duplicates": conflicting,
+            "unreadable": unreadable,
+        },
+    )
+
+
+def _probe_all(sources: Sequence[Source], num_workers: int | None) -> tuple[list[Source], list[dict[str, str]]]:
+    """Fill in what only the files themselves tell; those that cannot be read are listed with the cause."""
+    readable: list[Source] = []
+    unreadable: list[dict[str, str]] = []
+    with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
+        results = pool.map(_probe, sources)
+        for (path, clip), result in zip(
+            sources, tqdm(results, "Reading clips", len(sources), unit="clip"), strict=True
+        ):
+            if isinstance(result, Clip):
+                readable.append((path, result))
+            else:
+                # The cause names the file by its path, which is of no use on another machine.
+                unreadable.append({"file": clip.file_name, "cause": str(result).replace(str(path), clip.file_name)})
+    if unreadable:
+        names = ", ".join(item["file"] for item in unreadable[:5])
+        logger.warning("%d of %d clips cannot be read, for example %s", len(unreadable), len(sources), names)
+    if not readable:
+        raise DatasetError(f"None of the {len(sources)} clips can be read. The first: {unreadable[0]['cause']}")
+    return readable, unreadable
+
+
+def _probe(source: Source) -> Clip | VideoDecodingError | OSError:
+    path, clip = source
+    try:
+        video = probe_video(path)
+        sha256 = file_sha256(path)
+    except (VideoDecodingError, OSError) as error:
+        return error
+    return replace(
+        clip,
+        num_frames=video.num_frames,
+        fps=round(video.fps, 6),
+        seconds=round(video.seconds, 6),
+        width=video.width,
+        height=video.height,
+        sha256=sha256,
+    )
+
+
+def _drop_duplicates(
+    entries: Iterable[Entry],
+) -> tuple[list[Entry], list[dict[str, str]], list[dict[str, list[str]]]]:
+    """Keep byte-identical clips in one split only: in test before validation before train.
+
+    Returns:
+        The entries kept, the ones dropped each with the clip that it equals, and the sets of equal clips whose labels
+        differ. Equal clips within one split stay, since they tell the model nothing about another split.
+    """
+    twins_of: dict[str | None, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        twins_of[entry.clip.sha256].append(entry)
+    kept: list[Entry] = []
+    dropped, conflicting = [], []
+    for twins in twins_of.values():
+        foremost = max(twins, key=lambda entry: SPLITS.index(entry.split))
+        for entry in twins:
+            if entry.split == foremost.split:
+                kept.append(entry)
+            else:
+                dropped.append({"dropped": _place(entry), "kept": _place(foremost)})
+        if len({entry.clip.label for entry in twins}) > 1:
+            conflicting.append({"files": [_place(entry) for entry in twins]})
+    if dropped:
+        logger.warning("dropped clips that equal one of a later split byte for byte: %d", len(dropped))
+    if conflicting:
+        logger.warning("clips that are there under several labels: %d", len(conflicting))
+    return kept, dropped, conflicting
+
+
+def _place(entry: Entry) -> str:
+    return f"{entry.split}/{entry.clip.file_name}"

@@ -1,0 +1,120 @@
+"""A model and a dataset -> a report."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ..data.leakage import check_leakage
+from ..data.video_folder import DatasetError, VideoFolder
+from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
+from ..inference import FailedClip, predict_clips
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .report import EvaluationReport, evaluate_predictions
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_model(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    folder: VideoFolder,
+    split: str = "test",
+    *,
+    cache: FeatureCache | None = None,
+    batch_size: int = 1,
+    num_workers: int | None = None,
+    model_name: str = "resnet-lstm",
+) -> EvaluationReport:
+    """Score a model on a split of a dataset.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        folder: The dataset.
+        split: The split to score.
+        cache: Frame features to use, and to add to where they are missing; without it every clip passes the whole
+            model. The logits are the same.
+        batch_size: Clips that pass the backbone together.
+        num_workers: How many decode ahead.
+        model_name: The model's name in the report.
+
+    Raises:
+        DatasetError: The split has no clip, none that can be decoded, or a class that the model does not know.
+    """
+    clips = folder.clips(split)
+    if not clips:
+        raise DatasetError(f"{folder.root}: its {split} split has no clip.")
+    label2id = model.config.label2id
+    unknown = sorted({clip.label for clip in clips} - label2id.keys())
+    if unknown:
+        raise DatasetError(f"{folder.root}: the model does not know {', '.join(unknown)}. It was trained on others.")
+
+    files = clip_files(folder, split)
+    if cache is None:
+        logits_of_path = _logits_from_clips(model, processor, files, batch_size, num_workers)
+    else:
+        logits_of_path = _logits_from_features(model, processor, files, cache, batch_size, num_workers)
+    scored = [(clip, file) for clip, file in zip(clips, files, strict=True) if file.path in logits_of_path]
+    if not scored:
+        raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
+    return evaluate_predictions(
+        np.stack([logits_of_path[file.path] for _, file in scored]),
+        [label2id[clip.label] for clip, _ in scored],
+        groups=[folder.group_of(clip) for clip, _ in scored],
+        file_names=[clip.file_name for clip, _ in scored],
+        label_names=[model.config.id2label[index] for index in range(model.config.num_labels)],
+        split=split,
+        split_scheme=folder.info.get("split_scheme", "unknown"),
+        leaky=bool(folder.info.get("leaky")),
+        leakage=check_leakage(folder, split).to_dict(),
+        model_name=model_name,
+        dataset_name=folder.info.get("name", folder.root.name),
+    )
+
+
+def _logits_from_clips(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    files: list[ClipFile],
+    batch_size: int,
+    num_workers: int | None,
+) -> dict[Path, np.ndarray]:
+    predictions = predict_clips(
+        model, processor, [file.path for file in files], batch_size=batch_size, num_threads=num_workers
+    )
+    logits_of_path = {}
+    for file, prediction in zip(files, tqdm(predictions, total=len(files), unit="clip"), strict=True):
+        if isinstance(prediction, FailedClip):
+            logger.warning("left out: %s", prediction.error)
+        else:
+            logits_of_path[file.path] = prediction.logits
+    return logits_of_path
+
+
+@torch.inference_mode()
+def _logits_from_features(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    files: list[ClipFile],
+    cache: FeatureCache,
+    batch_size: int,
+    num_workers: int | None,
+) -> dict[Path, np.ndarray]:
+    extract_features(
+        model.resnet_lstm, processor, cache, files, [UNIFORM], batch_size=batch_size, num_workers=num_workers
+    )
+    was_training = model.training
+    model.eval()
+    logits_of_path = {}
+    for file in files:
+        if cache.has(file.sha256, UNIFORM):
+            frame_features = cache.load(file.sha256, UNIFORM)[None].to(model.device)  # [1, T, D]
+            logits_of_path[file.path] = model(frame_features=frame_features).logits[0].float().cpu().numpy()
+    model.train(was_training)
+    return logits_of_path

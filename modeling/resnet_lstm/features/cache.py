@@ -1,0 +1,114 @@
+"""Frame features on disk, found by what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import ResNetModel
+
+from ..video_decoding import DECODER_VERSION
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .views import View
+
+# What a processor saves but does not see pixels by.
+_NOT_ABOUT_PIXELS = ("auto_map", "processor_class", "return_metadata", "video_processor_type")
+_ARCHITECTURE = (
+    "depths",
+    "downsample_in_bottleneck",
+    "downsample_in_first_stage",
+    "embedding_size",
+    "hidden_act",
+    "hidden_sizes",
+    "layer_type",
+    "num_channels",
+)
+
+
+class FeatureCache:
+    """The frame features of clips, one safetensors file for each clip and view.
+
+    A cache belongs to one backbone, one set of processor settings, one version of the decoder and one precision, and
+    lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed clip, weight or
+    setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a cache.
+
+    Args:
+        root: The folder of all caches.
+        backbone: Makes the features.
+        processor: Makes the backbone's input.
+        precision: What the backbone computes in: "no" (float32), "bf16" or "fp16", as accelerate calls them.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        backbone: ResNetModel,
+        processor: ResNetLSTMVideoProcessor,
+        precision: str = "no",
+    ) -> None:
+        self.precision = precision
+        settings = processor.to_dict()
+        self.key: dict[str, Any] = {
+            "backbone": {name: getattr(backbone.config, name) for name in _ARCHITECTURE},
+            "backbone_sha256": state_dict_sha256(backbone),
+            "decoder_version": DECODER_VERSION,
+            "precision": precision,
+            "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
+        }
+        key = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
+        self.directory = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _write_whole(self.directory / "key.json", lambda path: path.write_text(key))
+
+    def path(self, clip_sha256: str, view: View) -> Path:
+        """Where the features of a clip are, or would be."""
+        return self.directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
+
+    def has(self, clip_sha256: str, view: View) -> bool:
+        """Whether the features of a clip are there."""
+        return self.path(clip_sha256, view).is_file()
+
+    def load(self, clip_sha256: str, view: View) -> torch.Tensor:
+        """The features of a clip, `[T, D]` float32.
+
+        Raises:
+            FileNotFoundError: They are not there.
+            ValueError: Their file is damaged.
+        """
+        path = self.path(clip_sha256, view)
+        try:
+            return load_file(path)["frame_features"]
+        except SafetensorError as error:
+            raise ValueError(f"{path}: damaged ({error}). Delete it and extract again.") from error
+
+    def save(self, clip_sha256: str, view: View, frame_features: torch.Tensor) -> None:
+        """Keep the features `[T, D]` of a clip."""
+        path = self.path(clip_sha256, view)
+        path.parent.mkdir(exist_ok=True)
+        tensors = {"frame_features": frame_features.float().cpu().contiguous()}
+        _write_whole(path, lambda temporary: save_file(tensors, temporary))
+
+
+def state_dict_sha256(module: torch.nn.Module) -> str:
+    """SHA-256 of a module's weights: names, shapes, dtypes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _write_whole(path: Path, write: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

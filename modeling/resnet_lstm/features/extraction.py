@@ -1,0 +1,167 @@
+"""Clips -> frame features: decoding and the backbone side by side, what is done kept at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from ..data.video_folder import VideoFolder, file_sha256
+from ..modeling_resnet_lstm import ResNetLSTMModel
+from ..video_decoding import VideoDecodingError, decode_video
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .cache import FeatureCache
+from .views import View
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip by its place and by its content.
+
+    Attributes:
+        path: Where the file is.
+        sha256: Of its bytes, in hexadecimal.
+    """
+
+    path: Path
+    sha256: str
+
+
+def clip_files(folder: VideoFolder, split: str) -> list[ClipFile]:
+    """The clips of a split in the order of its metadata, each hashed anew: its file may have changed since.
+
+    Raises:
+        DatasetError: A file that the metadata names is not there.
+    """
+    paths = [folder.path(split, clip) for clip in folder.clips(split)]
+    with ThreadPoolExecutor() as pool:
+        return [ClipFile(path, sha256) for path, sha256 in zip(paths, pool.map(file_sha256, paths), strict=True)]
+
+
+@dataclass
+class Extraction:
+    """What `extract_features` did.
+
+    Attributes:
+        extracted: How many features (clips times views) this process computed.
+        cached: How many it found in the cache.
+        failed: Clips that could not be decoded, each with the reason.
+    """
+
+    extracted: int = 0
+    cached: int = 0
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    clip: ClipFile
+    view: View
+
+
+class _PixelValues(Dataset[tuple[_Job, torch.Tensor | str]]):
+    """The backbone's input for each job, or why there is none."""
+
+    def __init__(self, jobs: Sequence[_Job], processor: ResNetLSTMVideoProcessor) -> None:
+        self.jobs = jobs
+        self.processor = processor
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> tuple[_Job, torch.Tensor | str]:
+        job = self.jobs[index]
+        try:
+            frames = decode_video(job.clip.path, self.processor.num_frames, job.view.generator(job.clip.sha256)).frames
+        except VideoDecodingError as error:
+            return job, str(error)
+        pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]  # [T, C, H, W]
+        return job, pixel_values.flip(-1) if job.view.flip else pixel_values
+
+
+def extract_features(
+    model: ResNetLSTMModel,
+    processor: ResNetLSTMVideoProcessor,
+    cache: FeatureCache,
+    clips: Iterable[ClipFile],
+    views: Sequence[View],
+    *,
+    batch_size: int = 1,
+    num_workers: int | None = None,
+) -> Extraction:
+    """Put the features of clips into a cache; those that are there already are not computed again.
+
+    Each clip's features are on disk before the next is begun, so a run that is killed loses no more than it was
+    working on. Under `accelerate launch` or `torchrun` each process takes its share of the clips.
+
+    Args:
+        model: Its backbone makes the features, on the device where it is.
+        processor: Makes the backbone's input.
+        cache: Where the features go; made for the same backbone and processor.
+        clips: The clips. Those with the same content are computed once.
+        views: Which views of each.
+        batch_size: Clips that pass the backbone together: 1 suits a CPU, 16 or more a GPU.
+        num_workers: Processes that decode ahead; by default one for each two cores, up to 8.
+
+    Returns:
+        What was done by this process. A clip that cannot be decoded is listed there; the rest are done.
+    """
+    state = PartialState()
+    wanted = {(clip.sha256, view.name): _Job(clip, view) for clip in clips for view in views}
+    missing = [job for job in wanted.values() if not cache.has(job.clip.sha256, job.view)]
+    result = Extraction(cached=len(wanted) - len(missing))
+    # No process may look for what is missing after another has begun to fill it in.
+    state.wait_for_everyone()
+    jobs = missing[state.process_index :: state.num_processes]
+
+    loader = DataLoader(
+        _PixelValues(jobs, processor),
+        batch_size=batch_size,
+        num_workers=_default_num_workers() if num_workers is None else num_workers,
+        collate_fn=list,
+        worker_init_fn=_one_thread,
+    )
+    training = model.training
+    model.eval()
+    with tqdm(total=len(jobs), unit="clip", desc="features", disable=not state.is_main_process) as progress:
+        for batch in loader if jobs else ():
+            decoded = [(job, pixels) for job, pixels in batch if isinstance(pixels, torch.Tensor)]
+            for job, error in batch:
+                if isinstance(error, str):
+                    logger.warning("left out: %s", error)
+                    result.failed[job.clip.path] = error
+            if decoded:
+                pixel_values = torch.stack([pixels for _, pixels in decoded])  # [B, T, C, H, W]
+                for (job, _), features in zip(decoded, _forward(model, pixel_values, cache.precision), strict=True):
+                    cache.save(job.clip.sha256, job.view, features)
+                result.extracted += len(decoded)
+            progress.update(len(batch))
+    model.train(training)
+    state.wait_for_everyone()
+    return result
+
+
+@torch.inference_mode()
+def _forward(model: ResNetLSTMModel, pixel_values: torch.Tensor, precision: str) -> torch.Tensor:
+    dtype = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None):
+        return model.extract_frame_features(pixel_values.to(model.device))
+
+
+def _default_num_workers() -> int:
+    return min(8, (os.cpu_count() or 2) // 2)
+
+
+def _one_thread(worker_id: int) -> None:
+    # The backbone needs the cores; a decoder that takes them all slows both.
+    torch.set_num_threads(1)

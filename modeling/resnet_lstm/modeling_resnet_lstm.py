@@ -1,0 +1,323 @@
+"""ResNet-LSTM model: ResNet-50 turns each frame into a vector, an LSTM reads the vectors in order.
+
+Shapes: B batch, T frames, C channels, H height, W width, D frame feature size, U LSTM units, L labels.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models import ResNet as TorchvisionResNet
+from transformers import PreTrainedModel, ResNetModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_resnet_lstm import ResNetLSTMConfig
+
+LSTMState = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass
+class ResNetLSTMModelOutput(ModelOutput):
+    """
+    Args:
+        last_hidden_state (`torch.Tensor` of shape `[B, T, D + U]`):
+            Each frame's normalised features beside the LSTM's output after that frame.
+        frame_features (`torch.Tensor` of shape `[B, T, D]`):
+            The backbone's features, which may be kept and passed again in place of the pixel values.
+        lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
+            The LSTM's state after the last frame, to go on from; `None` without an LSTM.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    frame_features: torch.Tensor | None = None
+    lstm_state: LSTMState | None = None
+
+
+@dataclass
+class ResNetLSTMForVideoClassificationOutput(ModelOutput):
+    """
+    Args:
+        loss (`torch.Tensor` of shape `[]`, *optional*):
+            Classification loss, when `labels` are given.
+        logits (`torch.Tensor` of shape `[B, L]`):
+            The clip's scores: the mean of `frame_logits` over its frames.
+        frame_logits (`torch.Tensor` of shape `[B, T, L]`):
+            What each frame adds to the decision, knowing the frames before it and none after it.
+        lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
+            The LSTM's state after the last frame.
+        frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
+            The backbone's features, when `output_frame_features` is set.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    frame_logits: torch.Tensor | None = None
+    lstm_state: LSTMState | None = None
+    frame_features: torch.Tensor | None = None
+
+
+class ResNetLSTMPreTrainedModel(PreTrainedModel):
+    config: ResNetLSTMConfig
+    config_class = ResNetLSTMConfig
+    base_model_prefix = "resnet_lstm"
+    main_input_name = "pixel_values"
+    input_modalities = ("video",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["ResNetConvLayer", "ResNetShortCut"]  # noqa: RUF012 - a class constant, as in transformers
+    # The loss is a mean over clips: the trainer need not tell how many there are.
+    accepts_loss_kwargs = False
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                if name.startswith("weight_hh"):
+                    # Orthogonal recurrence keeps gradients alive over time (Saxe et al., https://arxiv.org/abs/1312.6120).
+                    for gate in range(4):
+                        units = slice(gate * module.hidden_size, (gate + 1) * module.hidden_size)
+                        weight = torch.empty_like(parameter[units])
+                        nn.init.orthogonal_(weight)
+                        init.copy_(parameter[units], weight)
+
+    def freeze_backbone(self) -> None:
+        """Keep the backbone as it is: no gradient is computed for it and its BatchNorm statistics never move."""
+        self._set_backbone_training(weights=False, batch_norm=False)
+
+    def unfreeze_backbone(self, batch_norm: bool = False) -> None:
+        """Train the backbone too.
+
+        Args:
+            batch_norm: Also let the BatchNorm statistics move. Frames of one clip are alike, so a batch of few clips
+                says little about the statistics of video: leave it off unless the backbone is trained from scratch.
+        """
+        self._set_backbone_training(weights=True, batch_norm=batch_norm)
+
+    def _set_backbone_training(self, *, weights: bool, batch_norm: bool) -> None:
+        base: ResNetLSTMModel = self.base_model
+        base.backbone_is_frozen = not weights
+        base.backbone_batch_norm_is_frozen = not batch_norm
+        base.backbone.requires_grad_(weights)
+        base.train(base.training)
+
+
+class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
+    """The backbone and the LSTM without a classifier. The backbone is frozen until `unfreeze_backbone()`."""
+
+    def __init__(self, config: ResNetLSTMConfig) -> None:
+        super().__init__(config)
+        self.backbone = ResNetModel(config.backbone_config)
+        self.feature_norm = nn.LayerNorm(config.frame_feature_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.lstm = None
+        if config.num_lstm_layers:
+            self.lstm = nn.LSTM(
+                config.frame_feature_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
+            )
+        self.gradient_checkpointing = False
+        self.backbone_is_frozen = True
+        self.backbone_batch_norm_is_frozen = True
+        self.post_init()
+        self.freeze_backbone()
+
+    def train(self, mode: bool = True) -> ResNetLSTMModel:
+        super().train(mode)
+        if self.backbone_is_frozen:
+            # `from_pretrained` replaces the parameters, and calls this when it has.
+            self.backbone.requires_grad_(False)
+        if self.backbone_batch_norm_is_frozen:
+            # Without a gradient BatchNorm would still take up the statistics of each batch it sees.
+            for module in self.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def extract_frame_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """The backbone alone.
+
+        Args:
+            pixel_values: `[B, T, C, H, W]`, as the processor gives them.
+
+        Returns:
+            `[B, T, D]`.
+        """
+        if pixel_values.ndim != 5:
+            raise ValueError(f"pixel_values of shape {list(pixel_values.shape)}: [B, T, C, H, W] was expected.")
+        batch_size, num_frames = pixel_values.shape[:2]
+        frames = pixel_values.flatten(0, 1).to(self.backbone.dtype)  # [B * T, C, H, W]
+        # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        if self.gradient_checkpointing and self.training and not self.backbone_is_frozen:
+            features = self._checkpointed_backbone(frames)
+        else:
+            features = self.backbone(frames).pooler_output  # [B * T, D, 1, 1]
+        return features.flatten(1).unflatten(0, (batch_size, num_frames))
+
+    def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
+        """What the backbone computes; of its activations only those between residual layers are kept."""
+        hidden_state = self.backbone.embedder(frames)
+        for stage in self.backbone.encoder.stages:
+            for layer in stage.layers:
+                hidden_state = self._gradient_checkpointing_func(layer.__call__, hidden_state)
+        return self.backbone.pooler(hidden_state)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: torch.Tensor | None = None,
+        frame_features: torch.Tensor | None = None,
+        lstm_state: LSTMState | None = None,
+        return_dict: bool | None = None,
+    ) -> ResNetLSTMModelOutput:
+        r"""
+        Args:
+            pixel_values (`torch.Tensor` of shape `[B, T, C, H, W]`, *optional*):
+                Frames, as the processor gives them.
+            frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
+                Features of the frames from an earlier call, in place of `pixel_values`.
+            lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
+                Where the LSTM goes on from: the state after the frames before these.
+            return_dict (`bool`, *optional*):
+                `False` gives a tuple.
+        """
+        if (pixel_values is None) == (frame_features is None):
+            raise ValueError("Pass exactly one of pixel_values and frame_features.")
+        if frame_features is None:
+            frame_features = self.extract_frame_features(pixel_values)
+        hidden_state = self.feature_norm(frame_features.to(self.feature_norm.weight.dtype))  # [B, T, D]
+        if self.lstm is not None:
+            lstm_output, lstm_state = self.lstm(self.dropout(hidden_state), lstm_state)  # [B, T, U]
+            hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, D + U]
+        return ResNetLSTMModelOutput(
+            last_hidden_state=hidden_state, frame_features=frame_features, lstm_state=lstm_state
+        )
+
+
+class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
+    """
+    ResNet-LSTM with a linear classifier on every frame; the clip's logits are the mean of its frames' logits.
+
+    Example:
+
+    ```python
+    >>> from resnet_lstm import ResNetLSTMForVideoClassification
+
+    >>> model = ResNetLSTMForVideoClassification.from_backbone("microsoft/resnet-50", num_labels=25)
+    >>> logits = model(pixel_values).logits  # [B, 25]
+    ```
+    """
+
+    def __init__(self, config: ResNetLSTMConfig) -> None:
+        super().__init__(config)
+        self.resnet_lstm = ResNetLSTMModel(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @classmethod
+    def from_backbone(
+        cls, backbone: str | os.PathLike[str] | TorchvisionResNet, **config_kwargs: Any
+    ) -> ResNetLSTMForVideoClassification:
+        """A model with a pretrained backbone and an untrained head.
+
+        Args:
+            backbone: A directory or Hub id in the layout of `microsoft/resnet-50`, or one of torchvision's ResNets with
+                its weights, such as `torchvision.models.resnet50(weights="DEFAULT")`.
+            **config_kwargs: Fields of `ResNetLSTMConfig`, such as `num_labels` or `id2label`.
+
+        Raises:
+            OSError: There is no such directory or repository.
+            ValueError: It holds no ResNet that fits.
+        """
+        if isinstance(backbone, TorchvisionResNet):
+            backbone_config, state_dict = _from_torchvision(backbone)
+        else:
+            resnet = ResNetModel.from_pretrained(backbone, dtype=torch.float32)
+            backbone_config, state_dict = resnet.config, resnet.state_dict()
+        model = cls(ResNetLSTMConfig(backbone_config=backbone_config.to_dict(), **config_kwargs))
+        model.resnet_lstm.backbone.load_state_dict(state_dict)
+        return model
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: torch.Tensor | None = None,
+        frame_features: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        lstm_state: LSTMState | None = None,
+        output_frame_features: bool = False,
+        return_dict: bool | None = None,
+    ) -> ResNetLSTMForVideoClassificationOutput:
+        r"""
+        Args:
+            pixel_values (`torch.Tensor` of shape `[B, T, C, H, W]`, *optional*):
+                Frames, as the processor gives them.
+            frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
+                Features of the frames from an earlier call, in place of `pixel_values`.
+            labels (`torch.LongTensor` of shape `[B]`, *optional*):
+                The right labels, in `[0, L)`.
+            lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
+                Where the LSTM goes on from: the state after the frames before these.
+            output_frame_features (`bool`, *optional*, defaults to `False`):
+                Whether to return the features of the frames.
+            return_dict (`bool`, *optional*):
+                `False` gives a tuple.
+        """
+        outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, return_dict=True)
+        frame_logits = self.classifier(self.dropout(outputs.last_hidden_state))  # [B, T, L]
+        logits = frame_logits.mean(dim=1)  # [B, L]
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
+        return ResNetLSTMForVideoClassificationOutput(
+            loss=loss,
+            logits=logits,
+            frame_logits=frame_logits,
+            lstm_state=outputs.lstm_state,
+            frame_features=outputs.frame_features if output_frame_features else None,
+        )
+
+
+def _from_torchvision(resnet: TorchvisionResNet) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The configuration and the weights of a torchvision ResNet, in the layout of `ResNetModel`."""
+    stages = [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
+    bottleneck = hasattr(stages[0][0], "conv3")
+    last_convolutions = [stage[-1].conv3 if bottleneck else stage[-1].conv2 for stage in stages]
+    backbone_config = ResNetLSTMConfig.sub_configs["backbone_config"](
+        embedding_size=resnet.conv1.out_channels,
+        hidden_sizes=[convolution.out_channels for convolution in last_convolutions],
+        depths=[len(stage) for stage in stages],
+        layer_type="bottleneck" if bottleneck else "basic",
+    )
+    part_names = {"conv": "convolution", "bn": "normalization"}
+    state_dict = {}
+    for name, tensor in resnet.state_dict().items():
+        module, *rest = name.split(".")
+        if module in ("conv1", "bn1"):
+            prefix = f"embedder.embedder.{part_names[module[:-1]]}"
+        elif module.startswith("layer"):
+            layer, part, *rest = rest
+            prefix = f"encoder.stages.{int(module[-1]) - 1}.layers.{layer}"
+            if part == "downsample":
+                prefix += f".shortcut.{'convolution' if rest.pop(0) == '0' else 'normalization'}"
+            else:
+                prefix += f".layer.{int(part[-1]) - 1}.{part_names[part[:-1]]}"
+        else:  # the ImageNet classifier
+            continue
+        state_dict[f"{prefix}.{rest[-1]}"] = tensor
+    if ResNetModel(backbone_config).state_dict().keys() != state_dict.keys():
+        raise ValueError(f"{type(resnet).__name__}: not a plain ResNet (grouped and wide ones are not supported).")
+    return backbone_config, state_dict
+
+
+__all__ = [
+    "ResNetLSTMForVideoClassification",
+    "ResNetLSTMForVideoClassificationOutput",
+    "ResNetLSTMModel",
+    "ResNetLSTMModelOutput",
+    "ResNetLSTMPreTrainedModel",
+]

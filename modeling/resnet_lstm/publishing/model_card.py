@@ -1,0 +1,366 @@
+"""The model card, written from figures: no number in it is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from resnet_lstm.evaluation.intervals import FEW_GROUPS
+from resnet_lstm.evaluation.report import (
+    few_groups_sentence,
+    figure_names,
+    leakage_sentence,
+    percent,
+    split_words,
+)
+
+TASK = "video-classification"
+PICTURES = {
+    "confusion_matrix.png": "Confusion matrix",
+    "per_class_f1.png": "F1 by class",
+    "training_curves.png": "Training curves",
+}
+
+RESNET = """@inproceedings{he2016deep,
+  title = {Deep Residual Learning for Image Recognition},
+  author = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  booktitle = {CVPR},
+  year = {2016}
+}"""
+LSTM = """@article{hochreiter1997long,
+  title = {Long Short-Term Memory},
+  author = {Hochreiter, Sepp and Schmidhuber, J{\\"u}rgen},
+  journal = {Neural Computation},
+  volume = {9},
+  number = {8},
+  pages = {1735--1780},
+  year = {1997}
+}"""
+LRCN = """@inproceedings{donahue2015long,
+  title = {Long-term Recurrent Convolutional Networks for Visual Recognition and Description},
+  author = {Donahue, Jeff and Hendricks, Lisa Anne and Guadarrama, Sergio and Rohrbach, Marcus and Venugopalan,
+            Subhashini and Saenko, Kate and Darrell, Trevor},
+  booktitle = {CVPR},
+  year = {2015}
+}"""
+UCF101 = """@techreport{soomro2012ucf101,
+  title = {{UCF101}: A Dataset of 101 Human Actions Classes From Videos in The Wild},
+  author = {Soomro, Khurram and Zamir, Amir Roshan and Shah, Mubarak},
+  institution = {Center for Research in Computer Vision, University of Central Florida},
+  number = {CRCV-TR-12-01},
+  year = {2012}
+}"""
+
+
+class ModelFacts(TypedDict):
+    """What the card tells of the model.
+
+    Attributes:
+        repo_id: Where it lives on the Hub, `owner/name`.
+        base_model: The backbone's repository on the Hub.
+        head: The head in words, for example `"an LSTM (1 layer, 512 wide)"`.
+        num_frames: How many frames of a clip it looks at.
+        parameters: How many weights it has, backbone included.
+        license: A licence identifier of the Hub; `apache-2.0` if left out.
+    """
+
+    repo_id: str
+    base_model: str | None
+    head: str
+    num_frames: int
+    parameters: int
+    license: NotRequired[str]
+
+
+class DatasetFacts(TypedDict):
+    """What the card tells of the data.
+
+    Attributes:
+        name: As a reader knows it, for example `"UCF-101, 25 classes"`.
+        repo_id: Where it lives on the Hub, or None.
+        is_ucf101: Whether the clips are UCF-101's, with its terms and its citation.
+        clips: How many clips each split has.
+        groups: How many groups each split has; left out where they are not known.
+    """
+
+    name: str
+    repo_id: str | None
+    is_ucf101: bool
+    clips: Mapping[str, int]
+    groups: NotRequired[Mapping[str, int]]
+
+
+def write_model_card(
+    directory: str | Path,
+    *,
+    metrics: Mapping[str, Any],
+    model_facts: ModelFacts,
+    training: Mapping[str, Any],
+    baseline: Mapping[str, Any] | None,
+    dataset: DatasetFacts,
+) -> Path:
+    """Write `README.md`, the model card of the Hub, beside the weights.
+
+    Args:
+        directory: The folder that is published. Pictures already there (`confusion_matrix.png`, `per_class_f1.png`,
+            `training_curves.png`) are shown.
+        metrics: `EvaluationReport.to_dict()` of the model.
+        model_facts: The model in facts.
+        training: Settings and outcome of the training, name to value, shown as they are.
+        baseline: `EvaluationReport.to_dict()` of the order-blind baseline on the same split, or None. May hold
+            `"difference"`, the intervals of model minus baseline (`paired_difference`, each `to_dict()`).
+        dataset: The data in facts.
+
+    Returns:
+        The path of the card.
+
+    Raises:
+        ValueError: The baseline was scored on other clips than the model.
+    """
+    if baseline is not None:
+        _check_same_split(metrics, baseline)
+    directory = Path(directory)
+    pictures = {name: title for name, title in PICTURES.items() if (directory / name).is_file()}
+    sections = [
+        _introduction(metrics, model_facts, dataset),
+        _usage(model_facts),
+        _data(metrics, dataset),
+        _figures(metrics, baseline),
+        _per_class(metrics),
+        _pictures(pictures),
+        _limits(metrics, dataset),
+        _training(training),
+        _citations(dataset),
+    ]
+    data = _card_data(metrics, model_facts, dataset)
+    body = "\n\n".join(section for section in sections if section)
+    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
+
+    path = directory / "README.md"
+    temporary = path.with_name(".README.md.tmp")
+    card.save(temporary)
+    return temporary.replace(path)
+
+
+def _card_data(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> ModelCardData:
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag=TASK,
+        license=model_facts.get("license", "apache-2.0"),
+        base_model=model_facts["base_model"],
+        datasets=[dataset["repo_id"]] if dataset["repo_id"] else None,
+        metrics=["accuracy", "f1"],
+        tags=[TASK, "action-recognition", "resnet", "lstm", "custom_code"],
+        model_name=_model_name(model_facts),
+        eval_results=_eval_results(metrics, dataset),
+    )
+
+
+def _eval_results(metrics: Mapping[str, Any], dataset: DatasetFacts) -> list[EvalResult]:
+    """The figures as the Hub's widgets and leaderboards read them: the name alone must tell a leaky split."""
+    metric_types = {"top1": "accuracy", "top5": "accuracy", "macro_f1": "f1"}
+    names = figure_names(len(metrics["label_names"]))
+    return [
+        EvalResult(
+            task_type=TASK,
+            task_name="Video classification",
+            dataset_type=dataset["repo_id"] or "videofolder",
+            dataset_name=dataset["name"],
+            dataset_split=metrics["split"],
+            dataset_args={"split_scheme": metrics["split_scheme"], "leaky": metrics["leaky"]},
+            metric_type=metric_type,
+            metric_name=f"{names[name]}{' (leaky split)' if metrics['leaky'] else ''}",
+            metric_value=round(metrics[name]["value"], 4),
+        )
+        for name, metric_type in metric_types.items()
+    ]
+
+
+def _introduction(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> str:
+    base_model = model_facts["base_model"]
+    return f"""# {_model_name(model_facts)}
+
+A video action classifier: [{base_model}](https://huggingface.co/{base_model}) turns each of
+{model_facts["num_frames"]} frames of a clip into a feature vector, {model_facts["head"]} reads them in order, and
+the clip gets one of {len(metrics["label_names"])} actions. It has {model_facts["parameters"]:,} parameters and was
+trained on {dataset["name"]}. A clip's logits are the mean of its frames' logits, so each moment's share in the
+decision is exact."""
+
+
+def _usage(model_facts: ModelFacts) -> str:
+    repo_id = model_facts["repo_id"]
+    return f"""## How to use
+
+```python
+from transformers import pipeline
+
+classifier = pipeline("{TASK}", model="{repo_id}", trust_remote_code=True)
+classifier("clip.mp4")
+```
+
+or, step by step:
+
+```python
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor
+
+processor = AutoVideoProcessor.from_pretrained("{repo_id}", trust_remote_code=True)
+model = AutoModelForVideoClassification.from_pretrained("{repo_id}", trust_remote_code=True)
+logits = model(**processor("clip.mp4", return_tensors="pt")).logits
+```
+
+The processor decodes, samples and normalises a video as in training and in the evaluation below."""
+
+
+def _data(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
+    groups = dataset.get("groups", {})
+    rows = [(split, clips, groups.get(split, "not known")) for split, clips in dataset["clips"].items()]
+    name = (
+        f"[{dataset['name']}](https://huggingface.co/datasets/{dataset['repo_id']})"
+        if dataset["repo_id"]
+        else (dataset["name"])
+    )
+    return f"""## Training data and split
+
+{name}, {_split(metrics)}. {_what_the_split_tells(metrics)} Leakage: {leakage_sentence(metrics["leakage"])}.
+
+{_table(("split", "clips", "groups"), rows)}"""
+
+
+def _what_the_split_tells(metrics: Mapping[str, Any]) -> str:
+    if metrics["leaky"]:
+        return (
+            "**This split is leaky**: it tests on clips whose source video, or the very clip, was also trained on. "
+            "The figures tell how well the model recognises videos it has seen, and say little about new ones."
+        )
+    if metrics["leakage"] is not None and not metrics["leakage"]["groups_known"]:
+        return (
+            "Which clips were cut from one source video is not known. Where such clips stand on both sides of the "
+            "split, the figures are too high, and their intervals too narrow."
+        )
+    return "A group is the source video that clips were cut from; the split is made to keep each on one side."
+
+
+def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> str:
+    bootstrap = metrics["bootstrap"]
+    models = [(metrics["model"], metrics)]
+    if baseline is not None:
+        models.append((f"{baseline['model']} (order-blind baseline)", baseline))
+    names = figure_names(len(metrics["label_names"]))
+    header = ("model", *names.values(), "balanced accuracy", "loss", "measured on")
+    rows = [
+        (
+            model,
+            *(_with_interval(report[name]) for name in names),
+            percent(report["balanced_accuracy"]),
+            f"{report['loss']:.3f}",
+            _split(report),
+        )
+        for model, report in models
+    ]
+    paragraphs = [
+        f"## Figures\n\n{_table(header, rows)}",
+        f"{metrics['clips']} clips of {metrics['groups']} groups. In brackets: "
+        f"{100 * bootstrap['confidence']:g} % intervals from {bootstrap['resamples']} bootstrap draws of whole groups "
+        f"(seed {bootstrap['seed']}). Leakage: {leakage_sentence(metrics['leakage'])}.",
+    ]
+    if metrics["groups"] < FEW_GROUPS:
+        paragraphs.append(few_groups_sentence(metrics["groups"]))
+    if baseline is not None and "difference" in baseline:
+        paragraphs.append(_difference(baseline["difference"]["top1"]))
+    return "\n\n".join(paragraphs)
+
+
+def _difference(top1: Mapping[str, float]) -> str:
+    points = {end: f"{100 * top1[end]:+.1f}" for end in ("value", "low", "high")}
+    if top1["low"] > 0:
+        verdict = "reading the frames in order helps"
+    elif top1["high"] < 0:
+        verdict = "the model is worse than the baseline, which ignores the order of the frames"
+    else:
+        verdict = "the interval holds 0, so these clips do not show that reading the frames in order helps"
+    return (
+        f"Model minus baseline on the same clips, top-1: {points['value']} points "
+        f"[{points['low']}, {points['high']}]; {verdict}."
+    )
+
+
+def _per_class(metrics: Mapping[str, Any]) -> str:
+    names = ("precision", "recall", "f1", "top5_recall")
+    top5 = figure_names(len(metrics["label_names"]))["top5"]
+    rows = [
+        (
+            row["label"],
+            row["clips"],
+            row["groups"],
+            *("none" if row[name] is None else percent(row[name]) for name in names),
+        )
+        for row in metrics["per_class"]
+    ]
+    header = ("class", "clips", "groups", "precision", "recall", "F1", f"{top5} recall")
+    return f"""## By class
+
+On the {_split(metrics)}.
+
+{_table(header, rows)}"""
+
+
+def _pictures(pictures: Mapping[str, str]) -> str:
+    return "\n\n".join(f"![{title}]({name})" for name, title in pictures.items())
+
+
+def _limits(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
+    limits = [
+        f"The set of actions is closed. Any video, of anything, gets one of the {len(metrics['label_names'])} "
+        "classes, often with a high score: a score is no evidence that one of these actions takes place.",
+        "Clips unlike the training data (camera, place, people, several actions at a time) are recognised worse than "
+        "the figures above say.",
+        "Videos show people. Classify them only with their consent or another lawful ground; do not use the model to "
+        "watch, rate or identify persons, nor where a wrong answer can do harm.",
+    ]
+    if dataset["is_ucf101"]:
+        limits.append(
+            "The clips of UCF-101 were taken from YouTube and are offered for research; no licence for other use "
+            "comes with them. Consider this before any use of the weights beyond research."
+        )
+    return "## Limits and misuse\n\n" + "\n".join(f"- {limit}" for limit in limits)
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    rows = [(name, f"{value:g}" if isinstance(value, float) else value) for name, value in training.items()]
+    return f"## Training\n\n{_table(('setting', 'value'), rows)}"
+
+
+def _citations(dataset: DatasetFacts) -> str:
+    entries = [RESNET, LSTM, LRCN, *([UCF101] if dataset["is_ucf101"] else [])]
+    return "## Citations\n\n```bibtex\n" + "\n\n".join(entries) + "\n```"
+
+
+def _check_same_split(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> None:
+    for key in ("dataset", "split", "split_scheme", "clips", "groups", "label_names"):
+        if metrics[key] != baseline[key]:
+            raise ValueError(
+                f"the baseline's {key} is {baseline[key]!r}, the model's {metrics[key]!r}: their figures can only "
+                "stand side by side on the same clips. Evaluate both on one split."
+            )
+
+
+def _model_name(model_facts: ModelFacts) -> str:
+    return model_facts["repo_id"].split("/")[-1]
+
+
+def _split(metrics: Mapping[str, Any]) -> str:
+    return split_words(metrics["split"], metrics["split_scheme"], leaky=metrics["leaky"])
+
+
+def _with_interval(figure: Mapping[str, float]) -> str:
+    return f"{percent(figure['value'])} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    escaped = ([str(cell).replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)

@@ -1,0 +1,69 @@
+"""The state of a training run in one safetensors file: what is trained, the optimizer, and where the run stands.
+
+Weights that are not trained are left out: a frozen ResNet-50 would make each checkpoint twenty times larger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    """Write tensors and a JSON-able state as one file that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        temporary,
+        metadata={"state": json.dumps(state)},
+    )
+    temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
+
+
+def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that training changes: parameters with a gradient, and the statistics of BatchNorm that moves."""
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for prefix, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:
+            names.update(f"{prefix}.{name}" for name, _ in module.named_buffers())
+    state_dict = model.state_dict()
+    return {name: state_dict[name] for name in sorted(names)}
+
+
+def load_trained_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Put `trained_weights` back; the others stay as they are."""
+    unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
+    if unexpected:
+        raise ValueError(f"weights {unexpected}: the model has none of these names. Was it built the same way?")
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's state of each parameter, flat: `0.exp_avg`, `0.step`, ..."""
+    return {
+        f"{index}.{name}": tensor
+        for index, tensors in optimizer.state_dict()["state"].items()
+        for name, tensor in tensors.items()
+    }
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Put `optimizer_tensors` back; learning rates stay as they are."""
+    state_dict = optimizer.state_dict()
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**state_dict, "state": state})

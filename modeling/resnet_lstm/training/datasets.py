@@ -1,0 +1,97 @@
+"""What the training loop reads: clips as cached features, or as pixel values decoded anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..features import UNIFORM, ClipFile, FeatureCache, View
+from ..video_decoding import decode_video
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+
+Example = dict[str, torch.Tensor]
+
+
+class FeatureDataset(Dataset[Example]):
+    """Clips as cached frame features, in each epoch one of their views.
+
+    Items are `{"frame_features": [T, D] float32, "labels": [] int64}`.
+
+    Args:
+        clips: The clips.
+        labels: Their label ids.
+        cache: Holds all `views` of all clips.
+        views: What each epoch draws one of, for each clip.
+        seed: Which one depends on nothing but the seed, the epoch and the clip's index.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[ClipFile],
+        labels: Sequence[int],
+        cache: FeatureCache,
+        views: Sequence[View] = (UNIFORM,),
+        seed: int = 0,
+    ) -> None:
+        self.clips, self.labels, self.cache, self.views, self.seed = clips, labels, cache, views, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch: other views are drawn."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Example:
+        view = self.views[np.random.default_rng((self.seed, self.epoch, index)).integers(len(self.views))]
+        features = self.cache.load(self.clips[index].sha256, view)
+        return {"frame_features": features, "labels": torch.tensor(self.labels[index])}
+
+
+class ClipDataset(Dataset[Example]):
+    """Clips as pixel values, decoded when they are asked for: for training the backbone too.
+
+    Items are `{"pixel_values": [T, C, H, W] float32, "labels": [] int64}`.
+
+    Args:
+        clips: The clips.
+        labels: Their label ids.
+        processor: Makes the pixel values.
+        augment: Take random frames, others in each epoch.
+        flip: Also mirror half of the clips, others in each epoch.
+        seed: Which ones depends on nothing but the seed, the epoch and the clip's index.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[ClipFile],
+        labels: Sequence[int],
+        processor: ResNetLSTMVideoProcessor,
+        augment: bool = False,
+        flip: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.clips, self.labels, self.processor, self.seed = clips, labels, processor, seed
+        self.augment, self.flip = augment, flip
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch: other frames are drawn."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Example:
+        generator = np.random.default_rng((self.seed, self.epoch, index))
+        mirrored = self.flip and generator.random() < 0.5
+        sampling = generator if self.augment else None
+        frames = decode_video(self.clips[index].path, self.processor.num_frames, sampling).frames
+        pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]
+        if mirrored:
+            pixel_values = pixel_values.flip(-1)
+        return {"pixel_values": pixel_values, "labels": torch.tensor(self.labels[index])}

@@ -1,0 +1,353 @@
+"""The training loop: accelerate, validation after each epoch, early stopping, and a resume that repeats the run.
+
+Nothing random depends on what ran before: the order of the clips follows from the seed and the epoch, their
+augmentation from the seed, the epoch and the clip, dropout from the seed and the step. So a run that was killed and
+resumed ends with the weights of an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator, skip_first_batches
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import get_scheduler
+
+from ..evaluation.metrics import compute_metrics
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .checkpoint import (
+    load_optimizer_tensors,
+    load_tensors,
+    load_trained_weights,
+    optimizer_tensors,
+    save_tensors,
+    trained_weights,
+)
+from .datasets import ClipDataset, FeatureDataset
+from .early_stopping import EarlyStopping
+from .settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+BEST_FILE = "best.safetensors"
+LOG_FILE = "training_log.jsonl"
+
+
+class ResumeError(ValueError):
+    """A checkpoint does not belong to the run that shall go on from it."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: The epoch under way, from 0.
+        batches: Batches of it that are done.
+        loss_sum: Sum of the training loss over the clips of these batches.
+        num_clips: How many clips those were.
+        seconds: What the run has taken so far, interruptions left out.
+        history: One record for each epoch that is done.
+    """
+
+    epoch: int = 0
+    batches: int = 0
+    loss_sum: float = 0.0
+    num_clips: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended; the model holds the weights of the best epoch.
+
+    Attributes:
+        history: A record for each epoch: `epoch`, `train_loss`, `validation_loss`, `validation_top1`,
+            `validation_macro_f1`, `learning_rate`, `seconds`.
+        best_epoch: The epoch whose weights were kept.
+        seconds: Training time, interruptions left out.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    seconds: float
+
+
+class TrainingLoop:
+    """One run.
+
+    Args:
+        model: Its trained weights are those with a gradient.
+        train_dataset: Clips to learn from.
+        validation_dataset: Clips that choose the best epoch.
+        class_weights: `[L]`, from `class_weights`.
+        settings: The settings.
+        output_dir: Where checkpoint, best weights and log go.
+        accelerator: Devices, processes, precision and trackers.
+        num_workers: Processes that load ahead.
+        run_facts: What else makes this run this run; a checkpoint of a run with other facts is refused.
+    """
+
+    def __init__(
+        self,
+        model: ResNetLSTMForVideoClassification,
+        train_dataset: FeatureDataset | ClipDataset,
+        validation_dataset: FeatureDataset | ClipDataset,
+        class_weights: torch.Tensor,
+        settings: TrainingSettings,
+        output_dir: Path,
+        accelerator: Accelerator,
+        num_workers: int = 0,
+        run_facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.output_dir = output_dir
+        self.accelerator = accelerator
+        self.train_dataset = train_dataset
+        # JSON and back, so that facts compare equal to those of a checkpoint.
+        self.run_facts = json.loads(json.dumps({"settings": asdict(settings), **(run_facts or {})}))
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+
+        train_loader = DataLoader(
+            train_dataset, batch_size=settings.train_batch_size, shuffle=True, num_workers=num_workers
+        )
+        validation_loader = DataLoader(
+            validation_dataset, batch_size=settings.train_batch_size, num_workers=num_workers
+        )
+        optimizer = torch.optim.AdamW(parameter_groups(model, settings))
+        self.model, self.optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
+            model, optimizer, train_loader, validation_loader
+        )
+        self.class_weights = class_weights.to(accelerator.device)
+        self.steps_per_epoch = math.ceil(len(self.train_loader) / settings.gradient_accumulation_steps)
+        num_steps = self.steps_per_epoch * settings.num_train_epochs
+        # Not prepared: accelerate would step it once for every process.
+        self.scheduler = get_scheduler(
+            settings.lr_scheduler_type, optimizer, round(settings.warmup_ratio * num_steps), num_steps
+        )
+        self.early_stopping = EarlyStopping(
+            settings.early_stopping_patience, greater_is_better=settings.metric_for_best_model != "loss"
+        )
+        self.progress = Progress()
+        self.last_checkpoint_at = time.monotonic()
+
+    @property
+    def unwrapped_model(self) -> ResNetLSTMForVideoClassification:
+        return self.accelerator.unwrap_model(self.model)
+
+    def run(self, resume: bool = False) -> TrainingResult:
+        """Train until the last epoch or until patience runs out, and leave the best weights in the model.
+
+        Args:
+            resume: Go on from the checkpoint in `output_dir`, if there is one.
+
+        Raises:
+            ResumeError: The checkpoint is of a run with other settings or data.
+            FloatingPointError: The loss is not finite.
+        """
+        if resume and (self.output_dir / CHECKPOINT_FILE).is_file():
+            self._load_checkpoint()
+        started = time.monotonic() - self.progress.seconds
+        total = self.settings.num_train_epochs * len(self.train_loader)
+        done = self.progress.epoch * len(self.train_loader) + self.progress.batches
+        with tqdm(
+            total=total, initial=done, unit="batch", desc="training", disable=not self.accelerator.is_main_process
+        ) as bar:
+            while self.progress.epoch < self.settings.num_train_epochs and not self.early_stopping.should_stop:
+                self._train_epoch(bar, started)
+                self._finish_epoch(bar, started)
+        self.accelerator.wait_for_everyone()
+        best_weights, _ = load_tensors(self.output_dir / BEST_FILE)
+        load_trained_weights(self.unwrapped_model, best_weights)
+        assert self.early_stopping.best_epoch is not None  # noqa: S101 - there was an epoch with a finite loss
+        return TrainingResult(self.progress.history, self.early_stopping.best_epoch, self.progress.seconds)
+
+    def _train_epoch(self, bar: tqdm[Any], started: float) -> None:
+        progress, settings, accelerator = self.progress, self.settings, self.accelerator
+        self.model.train()
+        self.train_dataset.set_epoch(progress.epoch)
+        self.train_loader.set_epoch(progress.epoch)
+        loader = skip_first_batches(self.train_loader, progress.batches) if progress.batches else self.train_loader
+        for batch in loader:
+            step = progress.epoch * len(self.train_loader) + progress.batches
+            # Each process drops other units.
+            torch.manual_seed(
+                (settings.seed * 1_000_003 + step) * accelerator.num_processes + accelerator.process_index
+            )
+            with accelerator.accumulate(self.model):
+                labels = batch.pop("labels")
+                loss = F.cross_entropy(
+                    self.model(**batch).logits.float(),
+                    labels,
+                    weight=self.class_weights,
+                    label_smoothing=settings.label_smoothing,
+                )
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    if settings.max_grad_norm:
+                        accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
+                self.optimizer.step()
+                if accelerator.sync_gradients and not accelerator.optimizer_step_was_skipped:
+                    self.scheduler.step()
+                self.optimizer.zero_grad()
+            progress.batches += 1
+            # The mean over processes of a batch cut into equal parts.
+            progress.loss_sum += accelerator.reduce(loss.detach(), "mean").item() * len(labels)
+            progress.num_clips += len(labels)
+            if not math.isfinite(progress.loss_sum):
+                raise FloatingPointError(
+                    f"epoch {progress.epoch}, batch {progress.batches}: the loss is {loss.item()}. "
+                    f"Try a lower learning rate than {settings.learning_rate}."
+                )
+            progress.seconds = time.monotonic() - started
+            bar.update()
+            if accelerator.sync_gradients and self._checkpoint_is_due():
+                self._save_checkpoint()
+
+    def _finish_epoch(self, bar: tqdm[Any], started: float) -> None:
+        progress = self.progress
+        record: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "train_loss": progress.loss_sum / progress.num_clips,
+            **{f"validation_{name}": value for name, value in self._validate().items()},
+            "learning_rate": self.scheduler.get_last_lr()[0],
+        }
+        progress.seconds = record["seconds"] = time.monotonic() - started
+        progress.history.append(record)
+        is_best = self.early_stopping.update(
+            progress.epoch, record[f"validation_{self.settings.metric_for_best_model}"]
+        )
+        progress.epoch, progress.batches, progress.loss_sum, progress.num_clips = progress.epoch + 1, 0, 0.0, 0
+        self.accelerator.log({k: v for k, v in record.items() if k != "epoch"}, step=record["epoch"])
+        if self.accelerator.is_main_process:
+            # The checkpoint comes last: whatever is lost before it is done again, the same.
+            if is_best:
+                save_tensors(self.output_dir / BEST_FILE, trained_weights(self.unwrapped_model), {})
+            self._write_log()
+        self._save_checkpoint()
+        bar.set_postfix(
+            epoch=record["epoch"], loss=f"{record['validation_loss']:.3f}", top1=f"{record['validation_top1']:.3f}"
+        )
+
+    @torch.inference_mode()
+    def _validate(self) -> dict[str, float]:
+        self.model.eval()
+        all_logits, all_labels = [], []
+        for batch in self.validation_loader:
+            labels = batch.pop("labels")
+            logits, labels = self.accelerator.gather_for_metrics((self.model(**batch).logits.float(), labels))
+            all_logits.append(logits.cpu())
+            all_labels.append(labels.cpu())
+        labels = torch.cat(all_labels).numpy()
+        id2label = self.unwrapped_model.config.id2label
+        metrics = compute_metrics(
+            torch.cat(all_logits).numpy(),
+            labels,
+            groups=[str(index) for index in range(len(labels))],
+            label_names=[id2label[index] for index in range(len(id2label))],
+        )
+        return {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
+
+    def _write_log(self) -> None:
+        temporary = self.output_dir / f".{LOG_FILE}"
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in self.progress.history))
+        temporary.replace(self.output_dir / LOG_FILE)
+
+    def _checkpoint_is_due(self) -> bool:
+        return time.monotonic() - self.last_checkpoint_at >= self.settings.checkpoint_interval_seconds
+
+    def _save_checkpoint(self) -> None:
+        self.last_checkpoint_at = time.monotonic()
+        if not self.accelerator.is_main_process:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in trained_weights(self.unwrapped_model).items()}
+        tensors |= {
+            f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self.optimizer.optimizer).items()
+        }
+        scaler = self.accelerator.scaler
+        state = {
+            "run_facts": self.run_facts,
+            "progress": asdict(self.progress),
+            "early_stopping": asdict(self.early_stopping),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
+        save_tensors(self.output_dir / CHECKPOINT_FILE, tensors, state)
+
+    def _load_checkpoint(self) -> None:
+        path = self.output_dir / CHECKPOINT_FILE
+        tensors, state = load_tensors(path)
+        differing = _differing(self.run_facts, state["run_facts"])
+        if differing:
+            raise ResumeError(f"{path}: belongs to another run ({differing}). Resume with the same, or start anew.")
+        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        load_trained_weights(self.unwrapped_model, weights)
+        self.scheduler.load_state_dict(state["scheduler"])
+        load_optimizer_tensors(
+            self.optimizer.optimizer,
+            {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")},
+        )
+        for group, rate in zip(self.optimizer.param_groups, self.scheduler.get_last_lr(), strict=True):
+            group["lr"] = rate
+        if state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+        self.early_stopping = EarlyStopping(**state["early_stopping"])
+        logger.info("resumed at epoch %d, batch %d", self.progress.epoch, self.progress.batches)
+
+
+def parameter_groups(model: ResNetLSTMForVideoClassification, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """The weights to train: the backbone at its own learning rate, biases and norms without weight decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.backbone_learning_rate if ".backbone." in name else settings.learning_rate
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+
+
+def class_weights(labels: Sequence[int], num_labels: int, scheme: str) -> torch.Tensor:
+    """The weight of each class in the training loss.
+
+    Args:
+        labels: `[N]`, the label ids of the training clips.
+        num_labels: L.
+        scheme: "none" gives every clip the same weight, "balanced" every class (a clip's weight is the inverse of its
+            class's clips), "sqrt" is half-way (the inverse root).
+
+    Returns:
+        `[L]` float32, scaled so that the mean weight of a clip is 1. A class without clips has the weight 0.
+    """
+    counts = np.bincount(np.asarray(labels), minlength=num_labels).astype(np.float64)
+    power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[scheme]
+    weights = np.divide(1.0, counts**power, out=np.zeros(num_labels), where=counts > 0)
+    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
+
+
+def _differing(now: dict[str, Any], then: dict[str, Any], prefix: str = "") -> str:
+    """The facts in which two runs differ, for a message."""
+    found = []
+    for name in sorted(now.keys() | then.keys()):
+        ours, theirs = now.get(name), then.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            if nested := _differing(ours, theirs, f"{prefix}{name}."):
+                found.append(nested)
+        elif ours != theirs:
+            found.append(f"{prefix}{name}: {theirs} there, {ours} here")
+    return "; ".join(found)

@@ -1,0 +1,333 @@
+"""A dataset -> a complete model directory: weights, configuration, processor, code, figures, pictures and card."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, set_seed
+
+from ..configuration_resnet_lstm import ResNetLSTMConfig
+from ..data.video_folder import SPLITS, DatasetError, VideoFolder
+from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
+from ..evaluation.evaluate_model import evaluate_model
+from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features, training_views
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..publishing import DatasetFacts, ModelFacts, write_model_card
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .datasets import ClipDataset, FeatureDataset
+from .loop import BEST_FILE, CHECKPOINT_FILE, TrainingLoop, TrainingResult, class_weights
+from .settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+BASELINE_FOLDER = "baseline"
+
+
+class OutputExistsError(ValueError):
+    """The output directory holds a model already."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out, as opposed to what it shall learn (`TrainingSettings`).
+
+    Attributes:
+        cache_dir: The folder of feature caches.
+        num_views: Views of each training clip that are cached and drawn from; 1 means no augmentation.
+        extraction_batch_size: Clips that pass the backbone together while features are extracted.
+        num_workers: Processes that load ahead; by default chosen by the machine.
+        report_to: Trackers of accelerate ("tensorboard", "trackio", "wandb"), none if empty.
+        resume: Go on from the output directory's checkpoint.
+        overwrite: Replace a model that is there already.
+    """
+
+    cache_dir: Path
+    num_views: int = 1
+    extraction_batch_size: int = 1
+    num_workers: int | None = None
+    report_to: tuple[str, ...] = ()
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What came of a run.
+
+    Attributes:
+        model: With the weights of the best epoch.
+        processor: Its processor.
+        report: On the test split; None where the dataset has no such split.
+        baseline: The order-blind baseline's report on the same clips, where one was trained.
+        result: The course of the training.
+    """
+
+    model: ResNetLSTMForVideoClassification
+    processor: ResNetLSTMVideoProcessor
+    report: EvaluationReport | None
+    baseline: EvaluationReport | None
+    result: TrainingResult
+
+
+def train_classifier(
+    folder: VideoFolder,
+    output_dir: Path,
+    build_model: Callable[..., ResNetLSTMForVideoClassification],
+    processor: ResNetLSTMVideoProcessor,
+    settings: TrainingSettings,
+    options: RunOptions,
+    *,
+    head: Mapping[str, Any] | None = None,
+    base_model: str | None = None,
+    train_baseline: bool = True,
+) -> TrainedClassifier:
+    """Train, keep the best epoch, score it once on the test split, and write everything down.
+
+    A frozen backbone is trained on cached features, which are extracted where they are missing; a model that comes with
+    its backbone unfrozen is trained end to end on the clips.
+
+    Args:
+        folder: The dataset. Its train and validation splits must have clips.
+        output_dir: Where the model goes.
+        build_model: Called with the fields of `ResNetLSTMConfig` that the data and `head` decide; gives the model to
+            train, for example `partial(ResNetLSTMForVideoClassification.from_backbone, "microsoft/resnet-50")`.
+        processor: Makes the model's input.
+        settings: What the run shall learn with.
+        options: How it is carried out.
+        head: Further fields of `ResNetLSTMConfig`, such as `num_lstm_layers`.
+        base_model: The backbone's name on the Hub, for the card.
+        train_baseline: Also train the order-blind baseline, the same model without its LSTM, to stand beside it.
+
+    Raises:
+        DatasetError: A split that is needed has no clip that can be decoded.
+        OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
+        ResumeError: The checkpoint there is of another run.
+    """
+    accelerator = Accelerator(
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        log_with=list(options.report_to) or None,
+        project_dir=str(output_dir / "logs"),
+        dataloader_config=DataLoaderConfiguration(
+            split_batches=True, use_seedable_sampler=True, data_seed=settings.seed
+        ),
+    )
+    if accelerator.is_main_process:
+        _prepare_output(output_dir, options)
+    accelerator.wait_for_everyone()
+    if options.report_to:
+        accelerator.init_trackers("resnet-lstm", config=asdict(settings))
+
+    model, result = _train(folder, output_dir, build_model, processor, settings, options, accelerator, head or {})
+    baseline_model = None
+    if train_baseline and model.config.num_lstm_layers:
+        baseline_dir = output_dir / BASELINE_FOLDER
+        if accelerator.is_main_process:
+            baseline_dir.mkdir(exist_ok=True)
+        accelerator.wait_for_everyone()
+        baseline_head = {**(head or {}), "num_lstm_layers": 0}
+        baseline_model, _ = _train(
+            folder, baseline_dir, build_model, processor, settings, options, accelerator, baseline_head
+        )
+    accelerator.end_training()
+
+    report = baseline = None
+    if accelerator.is_main_process:
+        model.save_pretrained(output_dir)
+        processor.save_pretrained(output_dir)
+        plot_training_curves(output_dir / "training_curves.png", result.history, best_epoch=result.best_epoch)
+        if folder.clips("test"):
+            report = _score(model, processor, folder, options, accelerator, output_dir.name)
+            report.write(output_dir)
+            if baseline_model is not None:
+                baseline = _score(baseline_model, processor, folder, options, accelerator, "order-blind baseline")
+                baseline.write(output_dir / BASELINE_FOLDER)
+            _write_card(output_dir, model, folder, report, baseline, settings, result, base_model)
+        for directory in (output_dir, output_dir / BASELINE_FOLDER):
+            for name in (CHECKPOINT_FILE, BEST_FILE):
+                (directory / name).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+    return TrainedClassifier(model, processor, report, baseline, result)
+
+
+def _prepare_output(output_dir: Path, options: RunOptions) -> None:
+    finished = (output_dir / "config.json").is_file()
+    begun = (output_dir / CHECKPOINT_FILE).is_file()
+    if (finished or begun) and options.overwrite:
+        shutil.rmtree(output_dir)
+    elif finished and not (options.resume and begun):
+        raise OutputExistsError(f"{output_dir}: holds a trained model. Choose another place, or overwrite it.")
+    elif begun and not options.resume:
+        raise OutputExistsError(f"{output_dir}: holds an unfinished run. Resume it, or overwrite it.")
+    output_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _train(
+    folder: VideoFolder,
+    output_dir: Path,
+    build_model: Callable[..., ResNetLSTMForVideoClassification],
+    processor: ResNetLSTMVideoProcessor,
+    settings: TrainingSettings,
+    options: RunOptions,
+    accelerator: Accelerator,
+    head: Mapping[str, Any],
+) -> tuple[ResNetLSTMForVideoClassification, TrainingResult]:
+    set_seed(settings.seed)
+    model = build_model(
+        id2label=dict(enumerate(folder.labels)),
+        label2id={label: index for index, label in enumerate(folder.labels)},
+        num_frames=processor.num_frames,
+        **head,
+    )
+    model.to(accelerator.device)
+    labelled = {split: _labelled_clips(folder, split, model.config) for split in ("train", "validation")}
+    datasets: dict[str, FeatureDataset | ClipDataset] = {}
+    if model.resnet_lstm.backbone_is_frozen:
+        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+        for split, views in (("train", training_views(options.num_views, settings.flip)), ("validation", [UNIFORM])):
+            clips, labels = _extracted(*labelled[split], model, processor, cache, views, options)
+            if not clips:
+                raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
+            datasets[split] = FeatureDataset(clips, labels, cache, views, settings.seed)
+        num_workers = 0
+    else:
+        for split, augment in (("train", True), ("validation", False)):
+            flip = augment and settings.flip
+            datasets[split] = ClipDataset(*labelled[split], processor, augment, flip, settings.seed)
+        num_workers = (os.cpu_count() or 2) // 2 if options.num_workers is None else options.num_workers
+
+    loop = TrainingLoop(
+        model,
+        datasets["train"],
+        datasets["validation"],
+        class_weights(datasets["train"].labels, len(folder.labels), settings.class_weight),
+        settings,
+        output_dir,
+        accelerator,
+        num_workers,
+        run_facts={
+            "clips": {split: [clip.sha256 for clip in dataset.clips] for split, dataset in datasets.items()},
+            "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
+            "num_processes": accelerator.num_processes,
+            "num_views": options.num_views,
+        },
+    )
+    result = loop.run(options.resume)
+    trained = loop.unwrapped_model
+    accelerator.free_memory()
+    return trained, result
+
+
+def _labelled_clips(folder: VideoFolder, split: str, config: ResNetLSTMConfig) -> tuple[list[ClipFile], list[int]]:
+    clips = folder.clips(split)
+    if not clips:
+        raise DatasetError(f"{folder.root}: its {split} split has no clip; training needs train and validation.")
+    return clip_files(folder, split), [config.label2id[clip.label] for clip in clips]
+
+
+def _extracted(
+    clips: list[ClipFile],
+    labels: list[int],
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    cache: FeatureCache,
+    views: list[Any],
+    options: RunOptions,
+) -> tuple[list[ClipFile], list[int]]:
+    """The clips whose features are in the cache, after extracting those that were missing."""
+    extract_features(
+        model.resnet_lstm,
+        processor,
+        cache,
+        clips,
+        views,
+        batch_size=options.extraction_batch_size,
+        num_workers=options.num_workers,
+    )
+    there = [all(cache.has(clip.sha256, view) for view in views) for clip in clips]
+    return (
+        [clip for clip, found in zip(clips, there, strict=True) if found],
+        [label for label, found in zip(labels, there, strict=True) if found],
+    )
+
+
+def _score(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    folder: VideoFolder,
+    options: RunOptions,
+    accelerator: Accelerator,
+    name: str,
+) -> EvaluationReport:
+    cache = None
+    if model.resnet_lstm.backbone_is_frozen:
+        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+    return evaluate_model(
+        model,
+        processor,
+        folder,
+        cache=cache,
+        batch_size=options.extraction_batch_size,
+        num_workers=options.num_workers,
+        model_name=name,
+    )
+
+
+def _write_card(
+    output_dir: Path,
+    model: ResNetLSTMForVideoClassification,
+    folder: VideoFolder,
+    report: EvaluationReport,
+    baseline: EvaluationReport | None,
+    settings: TrainingSettings,
+    result: TrainingResult,
+    base_model: str | None,
+) -> None:
+    baseline_figures = None
+    if baseline is not None:
+        difference = paired_difference(report.logits, baseline.logits, report.labels, report.groups)
+        baseline_figures = {
+            **baseline.to_dict(),
+            "difference": {name: interval.to_dict() for name, interval in difference.items()},
+        }
+        _write_json(output_dir / BASELINE_FOLDER / "metrics.json", baseline_figures)
+    layers = model.config.num_lstm_layers
+    head = f"an LSTM ({layers} layer{'s' if layers > 1 else ''} of {model.config.lstm_hidden_size} units)"
+    write_model_card(
+        output_dir,
+        metrics=report.to_dict(),
+        model_facts=ModelFacts(
+            repo_id=output_dir.name,
+            base_model=base_model,
+            head=head if layers else "the mean over frames (no LSTM)",
+            num_frames=model.config.num_frames,
+            parameters=model.num_parameters(),
+        ),
+        training={
+            **asdict(settings),
+            "best epoch": result.best_epoch,
+            "epochs trained": len(result.history),
+            "seconds of training": round(result.seconds, 1),
+        },
+        baseline=baseline_figures,
+        dataset=DatasetFacts(
+            name=folder.info.get("name", folder.root.name),
+            repo_id=None,
+            is_ucf101=folder.info.get("name", "").startswith("UCF-101"),
+            clips={split: len(folder.clips(split)) for split in SPLITS},
+            groups={split: len({folder.group_of(clip) for clip in folder.clips(split)}) for split in SPLITS},
+        ),
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

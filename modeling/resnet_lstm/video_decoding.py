@@ -1,0 +1,419 @@
+"""A video file -> sampled RGB frames, with PyAV alone.
+
+A clip's frames are chosen by the time at which they are on the screen, so that a constant and a variable frame rate
+follow one rule:
+
+    wanted 4 of a clip of 10 frames   |0 1 2 . 3 4 . 5 6 7 . 8 9|   four equal segments
+    middle of each segment                1    3     6     8        evenly over the whole clip, always the same
+    wanted 4 of a clip of 2 frames    -> [0, 0, 1, 1]               a short clip repeats its frames in order
+
+Training takes a random moment of each segment instead of its middle (TSN, https://arxiv.org/abs/1608.00859).
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import http.client
+import io
+import logging
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+
+import av
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+VideoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+
+# Part of every feature cache's key: raise it when the same file and settings begin to give other frames.
+DECODER_VERSION = 1
+
+# Containers that hold pictures of their own. Playlists and scripts (hls, concat, ...) are left out on purpose: such a
+# "video" could make the reader open other files of this machine.
+_CONTAINER_FORMATS = "asf,avi,flv,gif,matroska,mov,mp4,mpeg,mpegts,mxf,ogg,webm"
+
+# XviD in AVI may pack B-frames: the frames leave the decoder in order, their time stamps up to this many places off.
+_AVI_TIME_STAMP_DISORDER = 4
+
+_URL_TIMEOUT_SECONDS = 30
+_URL_BYTES_IN_MEMORY = 64 * 2**20
+
+
+class VideoDecodingError(ValueError):
+    """A video could not be read; the message names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds.
+
+    Attributes:
+        num_frames: Pictures in the file, as its container counts them.
+        fps: Their mean number a second.
+        seconds: The video's duration.
+        width: Width in pixels, as displayed (after rotation).
+        height: Height in pixels, as displayed (after rotation).
+        rotation: Degrees counter-clockwise, a multiple of 90, by which the stored picture is turned for display.
+        codec: FFmpeg's name of the codec.
+    """
+
+    num_frames: int
+    fps: float
+    seconds: float
+    width: int
+    height: int
+    rotation: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class SampledFrames:
+    """Frames of one clip in the order of time.
+
+    Attributes:
+        frames: `[T, H, W, 3]` uint8, RGB.
+        seconds: `[T]` float64, the moment each frame was chosen for, counted from the clip's start.
+    """
+
+    frames: np.ndarray
+    seconds: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """When the frames of a stream come up, in ticks of `time_base` seconds; read from its packets, none decoded."""
+
+    frame_ticks: list[int]
+    key_frame_ticks: list[int]
+    end_ticks: int
+    time_base: Fraction
+
+    @property
+    def start_ticks(self) -> int:
+        return self.frame_ticks[0]
+
+    @property
+    def seconds(self) -> Fraction:
+        return (self.end_ticks - self.start_ticks) * self.time_base
+
+    @cached_property
+    def constant_rate(self) -> bool:
+        """Whether the frames come at a constant rate, save for the rounding of their time stamps to a tick."""
+        last = len(self.frame_ticks) - 1
+        length = self.frame_ticks[-1] - self.start_ticks
+        # Matroska's ticks are milliseconds, so 29.97 fps reads 0, 33, 67, 100. A tick of AVI is a whole frame.
+        rounding = last if length >= 4 * last else 0
+        return all(
+            abs((ticks - self.start_ticks) * last - index * length) <= rounding
+            for index, ticks in enumerate(self.frame_ticks)
+        )
+
+    def frame_at(self, position: Fraction) -> int:
+        """Ticks at which the frame came up that is on the screen at a position (0 the clip's start, 1 its end)."""
+        if self.constant_rate:
+            return self.frame_ticks[int(position * len(self.frame_ticks))]
+        ticks = self.start_ticks + position * (self.end_ticks - self.start_ticks)
+        return self.frame_ticks[bisect.bisect_right(self.frame_ticks, ticks) - 1]
+
+    def key_frame_before(self, frame_ticks: int) -> int:
+        """Ticks of the last frame, not after the given one, at which decoding can start."""
+        return self.key_frame_ticks[max(0, bisect.bisect_right(self.key_frame_ticks, frame_ticks) - 1)]
+
+
+def segment_positions(num_frames: int, generator: np.random.Generator | None = None) -> list[Fraction]:
+    """The sampling rule: one position in each of `num_frames` equal segments of a clip.
+
+    Args:
+        num_frames: T, how many positions; at least 1.
+        generator: Draws a random position in each segment; without it, the middle of each.
+
+    Returns:
+        T positions in ascending order, 0 being the clip's start and 1 its end (never reached).
+
+    Raises:
+        ValueError: `num_frames` is below 1.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames={num_frames}: at least one frame must be sampled.")
+    if generator is None:
+        return [Fraction(2 * segment + 1, 2 * num_frames) for segment in range(num_frames)]
+    return [(segment + Fraction(float(generator.random()))) / num_frames for segment in range(num_frames)]
+
+
+def sample_frame_indices(
+    total_frames: int, num_frames: int, generator: np.random.Generator | None = None
+) -> np.ndarray:
+    """The frames that `decode_video` chooses from a clip of `total_frames` at a constant rate.
+
+    Args:
+        total_frames: How many frames there are; at least 1.
+        num_frames: T, how many are wanted.
+        generator: As in `segment_positions`.
+
+    Returns:
+        `[T]` int64 indices in ascending order; a clip with fewer than T frames repeats them in order.
+
+    Raises:
+        ValueError: One of the numbers is below 1.
+    """
+    if total_frames < 1:
+        raise ValueError(f"total_frames={total_frames}: there is no frame to sample from.")
+    return np.array([int(position * total_frames) for position in segment_positions(num_frames, generator)])
+
+
+def decode_video(
+    source: VideoSource, num_frames: int = 16, generator: np.random.Generator | None = None
+) -> SampledFrames:
+    """Sample frames evenly over a whole video.
+
+    Only the stretches that lead to a wanted frame are decoded: in a long file it seeks from key frame to key frame.
+
+    Args:
+        source: A path, an http(s) URL, the file's bytes, or a binary file object.
+        num_frames: T, how many frames; any clip of at least one frame gives exactly T.
+        generator: Draws a random moment in each of T equal segments (training); without it, the middle of each.
+
+    Returns:
+        The frames, turned upright where the file says so, and their moments.
+
+    Raises:
+        VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
+        ValueError: `num_frames` is below 1.
+    """
+    positions = segment_positions(num_frames, generator)
+    with _open_stream(source) as (stream, name):
+        timeline = _read_timeline(stream, name)
+        to_picture = _ToPicture()
+        pictures: list[np.ndarray] = []
+        previous = None
+        for frame in _frames_on_screen(stream, timeline, positions, name):
+            pictures.append(pictures[-1] if frame is previous else to_picture(frame))
+            previous = frame
+        seconds = np.array([float(position * timeline.seconds) for position in positions])
+    return SampledFrames(np.stack(pictures), seconds)
+
+
+def probe_video(source: VideoSource) -> VideoInfo:
+    """What a video file holds, by its packets and its first frame.
+
+    Args:
+        source: As in `decode_video`.
+
+    Raises:
+        VideoDecodingError: As in `decode_video`.
+    """
+    with _open_stream(source) as (stream, name):
+        timeline = _read_timeline(stream, name)
+        frame = next(_frames_on_screen(stream, timeline, [Fraction(0)], name))
+        height, width = _ToPicture()(frame).shape[:2]
+        return VideoInfo(
+            num_frames=len(timeline.frame_ticks),
+            fps=float(len(timeline.frame_ticks) / timeline.seconds),
+            seconds=float(timeline.seconds),
+            width=width,
+            height=height,
+            rotation=round(frame.rotation / 90) * 90 % 360,
+            codec=stream.codec_context.name,
+        )
+
+
+@contextmanager
+def _open_stream(source: VideoSource) -> Iterator[tuple[av.VideoStream, str]]:
+    """The video stream of a source, and the source's name for messages."""
+    name = _name_of(source)
+    try:
+        with _readable(source, name) as file, _open_container(file) as container:
+            # A song's cover is a "video" stream too.
+            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+            if not streams:
+                found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+                raise VideoDecodingError(f"{name}: no video stream (found: {found}). Is it a video file?")
+            yield streams[0], name
+    except av.error.FFmpegError as error:
+        raise VideoDecodingError(f"{name}: not readable as a video ({error.strerror}).") from error
+    except OSError as error:
+        raise VideoDecodingError(f"{name}: {error.strerror or error}.") from error
+
+
+def _open_container(file: str | BinaryIO) -> av.container.InputContainer:
+    options = {"format_whitelist": _CONTAINER_FORMATS, "protocol_whitelist": "file"}
+    return av.open(file, mode="r", container_options=options, metadata_errors="ignore")
+
+
+def _name_of(source: VideoSource) -> str:
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    if _is_url(source):
+        url = urllib.parse.urlsplit(str(source))
+        # The user name, password and query of a URL may hold a secret.
+        return f"{url.scheme}://{url.hostname}{url.path}"
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "<file object>"))
+
+
+def _is_url(source: VideoSource) -> bool:
+    return isinstance(source, str) and source.startswith(("http://", "https://"))
+
+
+@contextmanager
+def _readable(source: VideoSource, name: str) -> Iterator[str | BinaryIO]:
+    """What PyAV can open: a path, or a binary file object that seeks."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif _is_url(source):
+        with _download(str(source), name) as file:
+            yield file
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if not path.is_file():
+            raise VideoDecodingError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}.")
+        # An absolute path: FFmpeg would take `concat:a.mp4` for a protocol.
+        yield str(path.absolute())
+    elif not hasattr(source, "read"):
+        raise VideoDecodingError(f"{type(source).__name__}: give a path, a URL, bytes or a binary file object.")
+    elif source.seekable():
+        source.seek(0)
+        yield source
+    else:
+        yield io.BytesIO(source.read())
+
+
+@contextmanager
+def _download(url: str, name: str) -> Iterator[BinaryIO]:
+    request = urllib.request.Request(url, headers={"User-Agent": "resnet-lstm"})  # noqa: S310 - http(s) only, checked
+    with tempfile.SpooledTemporaryFile(max_size=_URL_BYTES_IN_MEMORY) as file:
+        try:
+            with urllib.request.urlopen(request, timeout=_URL_TIMEOUT_SECONDS) as response:  # noqa: S310
+                shutil.copyfileobj(response, file)
+        except urllib.error.HTTPError as error:
+            raise VideoDecodingError(f"{name}: the server answered {error.code} {error.reason}.") from None
+        except (urllib.error.URLError, http.client.HTTPException) as error:
+            raise VideoDecodingError(f"{name}: not downloaded ({getattr(error, 'reason', error)}).") from None
+        file.seek(0)
+        yield cast(BinaryIO, file)
+
+
+def _read_timeline(stream: av.VideoStream, name: str) -> _Timeline:
+    frame_ticks, key_frame_ticks = [], []
+    last_ticks, last_duration = -1, 0
+    for packet in _packets(stream):
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is None or packet.size == 0 or packet.is_discard:
+            continue
+        frame_ticks.append(ticks)
+        if packet.is_keyframe:
+            key_frame_ticks.append(ticks)
+        if ticks >= last_ticks:
+            last_ticks, last_duration = ticks, packet.duration or 0
+    if not frame_ticks:
+        raise VideoDecodingError(f"{name}: its video stream holds no frame.")
+    frame_ticks.sort()
+    key_frame_ticks.sort()
+    if not last_duration:
+        last_duration = _mean_gap(frame_ticks, stream)
+    return _Timeline(frame_ticks, key_frame_ticks or frame_ticks[:1], last_ticks + last_duration, stream.time_base)
+
+
+def _mean_gap(frame_ticks: list[int], stream: av.VideoStream) -> int:
+    if frame_ticks[-1] > frame_ticks[0]:
+        return max(1, round((frame_ticks[-1] - frame_ticks[0]) / (len(frame_ticks) - 1)))
+    return max(1, round(1 / ((stream.average_rate or 25) * stream.time_base)))
+
+
+def _packets(stream: av.VideoStream) -> Iterator[av.Packet]:
+    """The packets up to the end of the file or to where a cut-off file breaks, and the empty one that flushes."""
+    try:
+        yield from stream.container.demux(stream)
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
+        logger.debug("the packets end early: %s", error)
+
+
+def _frames_on_screen(
+    stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction], name: str
+) -> Iterator[av.VideoFrame]:
+    """The frame that is on the screen at each of some ascending positions."""
+    shown: av.VideoFrame | None = None
+    coming: tuple[int, av.VideoFrame] | None = None
+    decoded: Iterator[tuple[int, av.VideoFrame]] | None = None
+    for position in positions:
+        wanted = timeline.frame_at(position)
+        key_frame = timeline.key_frame_before(wanted)
+        if decoded is None or (coming is not None and coming[0] < key_frame):
+            decoded = _decode_from(stream, key_frame)
+            coming = next(decoded, None)
+            if coming is None or coming[0] > wanted:
+                # The container's index led past the frame, or the key frame is broken.
+                decoded = _decode_from(stream, timeline.start_ticks)
+                coming = next(decoded, None)
+        while coming is not None and (coming[0] <= wanted or shown is None):
+            shown = coming[1]
+            coming = next(decoded, None)
+        if shown is None:
+            raise VideoDecodingError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
+        yield shown
+
+
+def _decode_from(stream: av.VideoStream, ticks: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames in order of display with the ticks they come up at, from the last key frame that is not after `ticks`."""
+    stream.container.seek(ticks, stream=stream)
+    disorder = _AVI_TIME_STAMP_DISORDER if stream.container.format.name == "avi" else 0
+    frames: deque[av.VideoFrame] = deque()
+    frame_ticks: list[int] = []
+    for packet in _packets(stream):
+        try:
+            decoded = packet.decode()
+        except av.error.InvalidDataError as error:
+            # A damaged stretch costs its own frames, not the video.
+            logger.debug("a packet was skipped: %s", error)
+            continue
+        for frame in decoded:
+            ticks = frame.pts if frame.pts is not None else frame.dts if frame.dts is not None else ticks + 1
+            frames.append(frame)
+            heapq.heappush(frame_ticks, ticks)
+            if len(frames) > disorder:
+                yield heapq.heappop(frame_ticks), frames.popleft()
+    while frames:
+        yield heapq.heappop(frame_ticks), frames.popleft()
+
+
+class _ToPicture:
+    """Turns the frames of one stream into pictures as they are displayed, `[H, W, 3]` uint8."""
+
+    def __init__(self) -> None:
+        # A frame's own `to_ndarray` would set up the colour conversion anew each time.
+        self.reformatter = av.video.reformatter.VideoReformatter()
+        self.display_matrix: np.ndarray | None = None
+        self.seen_a_frame = False
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        if not self.seen_a_frame:
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            self.display_matrix = None if matrix is None else np.frombuffer(matrix, np.int32).reshape(3, 3).copy()
+            self.seen_a_frame = True
+        picture = self.reformatter.reformat(frame, format="rgb24").to_ndarray()
+        return picture if self.display_matrix is None else _upright(picture, self.display_matrix)
+
+
+def _upright(picture: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
+    # FFmpeg's display matrix sends the stored point (x, y) to (a x + c y, b x + d y), y pointing down.
+    (a, b), (c, d) = display_matrix[:2, :2].tolist()
+    turned = abs(b) > abs(a)
+    if turned:
+        picture = picture.transpose(1, 0, 2)
+    mirrored_x, mirrored_y = (c < 0, b < 0) if turned else (a < 0, d < 0)
+    return picture[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]

@@ -1,0 +1,171 @@
+"""Make a dataset: UCF-101 or your own folders of clips -> train, validation and test with metadata.
+
+UCF-101 that you have, as a folder or as an archive:
+    python scripts/build_dataset.py --ucf101 data/ucf101 --output data/ucf101-25
+    python scripts/build_dataset.py --ucf101 UCF101.rar --output data/ucf101-25
+
+UCF-101 downloaded into data/ucf101 first, split 1 of its authors:
+    python scripts/build_dataset.py --ucf101 data/ucf101 --download --split official-1 --output data/ucf101-official
+
+Some classes, or every class that is on disk:
+    python scripts/build_dataset.py --ucf101 data/ucf101 --classes Archery Basketball Punch --output data/three
+    python scripts/build_dataset.py --ucf101 data/ucf101 --classes available --output data/all
+
+Your own clips in DIR/<class>/, where kitchen_part1.mp4 and kitchen_part2.mp4 come from one recording:
+    python scripts/build_dataset.py --from-folders DIR --group-regex '^(.*)_part' --output data/mine
+
+What does the test split of a dataset share with its training clips?
+    python scripts/build_dataset.py --check data/mine
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from resnet_lstm.data import (
+    SPLIT_SCHEMES,
+    SPLITS,
+    DatasetError,
+    VideoFolder,
+    build_from_folders,
+    build_ucf101,
+    check_leakage,
+)
+from resnet_lstm.data.archives import download_ucf101, open_ucf101
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_argument_group("source (one of these)")
+    source.add_argument(
+        "--ucf101",
+        metavar="ROOT_OR_ARCHIVE",
+        type=Path,
+        help="the folder that holds UCF-101/, the folder of its class folders, or an archive, which is extracted "
+        "beside itself (default: the environment variable UCF101_ROOT)",
+    )
+    source.add_argument("--from-folders", metavar="DIR", type=Path, help="your own clips, DIR/<class>/*")
+    source.add_argument(
+        "--check", metavar="DIR", type=Path, help="build nothing; check a finished dataset for leakage"
+    )
+
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where the dataset goes")
+    parser.add_argument("--overwrite", action="store_true", help="replace a dataset that this script made before")
+    parser.add_argument(
+        "--split",
+        choices=SPLIT_SCHEMES,
+        default="grouped",
+        help="grouped (default): no source video in two splits; official-N: the lists of UCF-101's authors; "
+        "random: clip by clip, which leaks",
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of the split (default: %(default)s)")
+
+    ucf101 = parser.add_argument_group("UCF-101")
+    ucf101.add_argument("--download", action="store_true", help="download UCF-101 into --ucf101 first (6.5 GB)")
+    ucf101.add_argument(
+        "--classes",
+        nargs="+",
+        default=["default"],
+        metavar="CLASS",
+        help='names, or "default": those of the first 25 that are there, or "available": all that are there',
+    )
+    ucf101.add_argument(
+        "--max-videos-per-class",
+        "--max_videos_per_class",
+        type=int,
+        default=200,
+        metavar="N",
+        help="of each class take the first N clips by file name (default: %(default)s)",
+    )
+
+    folders = parser.add_argument_group("your own clips")
+    folders.add_argument(
+        "--group-regex",
+        metavar="REGEX",
+        help="what in a file name tells the recording that a clip is from: the first capture group, else the match",
+    )
+    args = parser.parse_args(arguments)
+
+    if args.ucf101 is None and args.from_folders is None and args.check is None and os.environ.get("UCF101_ROOT"):
+        args.ucf101 = Path(os.environ["UCF101_ROOT"])
+    if sum(value is not None for value in (args.ucf101, args.from_folders, args.check)) != 1:
+        parser.error("give exactly one of --ucf101, --from-folders and --check")
+    if args.check is None and args.output is None:
+        parser.error("--output is required")
+    if args.group_regex and args.from_folders is None:
+        parser.error("--group-regex goes with --from-folders")
+    if args.download and args.ucf101 is None:
+        parser.error("--download goes with --ucf101")
+    return args
+
+
+def build(args: argparse.Namespace) -> VideoFolder:
+    if args.from_folders is not None:
+        return build_from_folders(
+            args.from_folders,
+            args.output,
+            group_regex=args.group_regex,
+            split=args.split,
+            seed=args.seed,
+            overwrite=args.overwrite,
+        )
+    return build_ucf101(
+        download_ucf101(args.ucf101) if args.download else open_ucf101(args.ucf101),
+        args.output,
+        classes=args.classes[0] if args.classes in (["default"], ["available"]) else args.classes,
+        max_videos_per_class=args.max_videos_per_class,
+        split=args.split,
+        seed=args.seed,
+        overwrite=args.overwrite,
+    )
+
+
+def print_table(folder: VideoFolder) -> None:
+    print(f"{folder.root}: {len(folder.labels)} classes, split {folder.split_scheme}")
+    print(f"{'':12}{'clips':>8}{'groups':>8}{'seconds':>10}{'classes':>9}")
+    for split in SPLITS:
+        clips = folder.clips(split)
+        groups = len({clip.group for clip in clips if clip.group}) or "-"
+        seconds = sum(clip.seconds or 0 for clip in clips)
+        print(f"{split:12}{len(clips):8}{groups:>8}{seconds:10.0f}{len({clip.label for clip in clips}):9}")
+
+
+def print_findings(folder: VideoFolder) -> None:
+    info = folder.info
+    for key in ("missing_classes", "empty_classes", *(f"classes_without_{split}" for split in SPLITS)):
+        if info.get(key):
+            print(f"{key.replace('_', ' ')}: {', '.join(info[key])}")
+    for key in ("left_out", "skipped_files"):
+        if info.get(key):
+            print(f"{key.replace('_', ' ')}: {info[key]}")
+    for item in info.get("dropped_duplicates", ()):
+        print(f"dropped {item['dropped']}: equals {item['kept']}")
+    for item in info.get("conflicting_duplicates", ()):
+        print(f"one clip under several labels: {', '.join(item['files'])}")
+    for item in info.get("unreadable", ()):
+        print(f"unreadable: {item['cause']}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    try:
+        folder = VideoFolder.open(args.check) if args.check else build(args)
+        print_table(folder)
+        print_findings(folder)
+        if folder.clips("test") and folder.clips("train"):
+            print(check_leakage(folder).summary())
+        else:
+            print("Leakage: not checked, since the test or the training split is empty.")
+    except (DatasetError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

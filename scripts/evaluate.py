@@ -1,0 +1,70 @@
+"""Score a model on a split of a dataset, with intervals over groups and the split's leakage beside every figure.
+
+    python scripts/evaluate.py runs/ucf101-25 data/ucf101-25
+    python scripts/evaluate.py user/model data/mine --split validation --output evaluation/
+
+Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor
+
+from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.evaluation.evaluate_model import evaluate_model
+from resnet_lstm.features import FeatureCache, default_cache_dir
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL", help="directory or Hub id")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/evaluation-SPLIT")
+    parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
+    parser.add_argument("--num-workers", type=int, help="how many decode ahead (default: one for two cores)")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
+    parser.add_argument("--no-cache", action="store_true", help="pass every clip through the whole model")
+    args = parser.parse_args(arguments)
+    if args.output is None:
+        if not Path(args.model).is_dir():
+            parser.error("--output is required with a model of the Hub")
+        args.output = Path(args.model) / f"evaluation-{args.split}"
+    return args
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    try:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = AutoModelForVideoClassification.from_pretrained(args.model).to(device)
+        processor = AutoVideoProcessor.from_pretrained(args.model)
+        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+        report = evaluate_model(
+            model,
+            processor,
+            VideoFolder.open(args.dataset),
+            args.split,
+            cache=cache,
+            batch_size=args.batch_size,
+            num_workers=args.num_workers,
+            model_name=Path(args.model).name,
+        )
+        report.write(args.output)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report.summary())
+    print(f"\nfigures and pictures: {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

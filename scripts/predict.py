@@ -1,0 +1,121 @@
+"""Say what happens in clips.
+
+    python scripts/predict.py runs/ucf101-25 clip.mp4
+    python scripts/predict.py user/model clips/ https://example.org/clip.webm --csv answers.csv --json answers.jsonl
+    python scripts/predict.py runs/ucf101-25 clip.mp4 --strip strips/
+
+Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModelForVideoClassification, AutoVideoProcessor
+
+from resnet_lstm.evaluation import plot_frame_strip
+from resnet_lstm.inference import ClipPrediction, FailedClip, find_sources, predict_clips
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL", help="directory or Hub id")
+    parser.add_argument("sources", nargs="+", metavar="CLIP", help="clip, folder of clips, or URL")
+    parser.add_argument("--top-k", type=int, default=5, help="how many answers (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line, frames included")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a clip and answer")
+    parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
+    parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
+    parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
+    return parser.parse_args(arguments)
+
+
+def to_record(prediction: ClipPrediction | FailedClip, id2label: dict[int, str], top_k: int) -> dict[str, Any]:
+    if isinstance(prediction, FailedClip):
+        return {"source": prediction.source, "error": prediction.error}
+    scores, shares = prediction.scores, prediction.frame_shares()
+    return {
+        "source": prediction.source,
+        "top": [{"label": id2label[i], "score": round(float(scores[i]), 6)} for i in prediction.top_k(top_k)],
+        "frames": [
+            {"seconds": round(float(second), 3), "share": round(float(share), 6)}
+            for second, share in zip(prediction.seconds, shares, strict=True)
+        ],
+    }
+
+
+def write_csv_rows(file: TextIO, record: dict[str, Any]) -> None:
+    writer = csv.writer(file)
+    if "error" in record:
+        writer.writerow([record["source"], "", "", "", record["error"]])
+    for rank, answer in enumerate(record.get("top", ()), start=1):
+        writer.writerow([record["source"], rank, answer["label"], answer["score"], ""])
+
+
+def to_text(record: dict[str, Any]) -> str:
+    if "error" in record:
+        return f"error: {record['error']}"
+    answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {answer['label']}" for answer in record["top"])
+    return f"{record['source']}{answers}"
+
+
+def strip_path(folder: Path, number: int, source: str) -> Path:
+    return folder / f"{number:04}-{Path(source.split('?')[0]).stem}.png"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    num_failed = 0
+    try:
+        sources = find_sources(args.sources)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = AutoModelForVideoClassification.from_pretrained(args.model).to(device)
+        processor = AutoVideoProcessor.from_pretrained(args.model)
+        if args.strip:
+            args.strip.mkdir(parents=True, exist_ok=True)
+        predictions = predict_clips(
+            model, processor, sources, batch_size=args.batch_size, num_threads=args.num_threads
+        )
+        with contextlib.ExitStack() as stack:
+            json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
+            csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
+            if csv_file:
+                csv.writer(csv_file).writerow(["source", "rank", "label", "score", "error"])
+            bar = tqdm(predictions, total=len(sources), unit="clip", disable=len(sources) == 1)
+            for number, prediction in enumerate(bar, start=1):
+                record = to_record(prediction, model.config.id2label, args.top_k)
+                num_failed += "error" in record
+                bar.write(to_text(record), file=sys.stderr if "error" in record else sys.stdout)
+                if json_file:
+                    json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                if csv_file:
+                    write_csv_rows(csv_file, record)
+                if args.strip and isinstance(prediction, ClipPrediction):
+                    plot_frame_strip(
+                        strip_path(args.strip, number, record["source"]),
+                        prediction.frames,
+                        prediction.frame_shares(),
+                        prediction.seconds,
+                        [(answer["label"], answer["score"]) for answer in record["top"]],
+                        title=f"{Path(record['source']).name}: {record['top'][0]['label']}",
+                    )
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if num_failed:
+        print(f"{num_failed} of {len(sources)} clips could not be read", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

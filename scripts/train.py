@@ -1,0 +1,108 @@
+"""Train a classifier on a dataset and score it once on the test split.
+
+    accelerate launch scripts/train.py --dataset data/ucf101-25 --output runs/ucf101-25
+    python scripts/train.py --dataset data/mine --output runs/mine --num-views 4 --learning-rate 5e-4
+    python scripts/train.py --dataset data/mine --output runs/mine --resume
+    accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --mixed-precision bf16
+
+The backbone is frozen unless --train-backbone is given; its features are computed once and kept. The output directory
+holds all that `pipeline("video-classification", model=DIR, trust_remote_code=True)` needs, and the figures.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers import HfArgumentParser
+
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.data import VideoFolder
+from resnet_lstm.features import default_cache_dir
+from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
+
+
+@dataclass
+class Arguments:
+    """Data, model and places."""
+
+    dataset: Path = field(metadata={"help": "Made by build_dataset.py, or any VideoFolder with metadata.csv."})
+    output: Path = field(metadata={"help": "Where the model goes."})
+    backbone: str = field(
+        default=os.environ.get("RESNET50_PATH", "microsoft/resnet-50"),
+        metadata={"help": "Directory or Hub id of a ResNet in the layout of microsoft/resnet-50."},
+    )
+    train_backbone: bool = field(default=False, metadata={"help": "Train the backbone too, end to end on the clips."})
+    num_frames: int = field(default=16, metadata={"help": "Frames of a clip."})
+    num_lstm_layers: int = field(default=1, metadata={"help": "0 trains the order-blind mean of frames."})
+    lstm_hidden_size: int = field(default=512, metadata={"help": "Units of an LSTM layer."})
+    dropout: float = field(default=0.5, metadata={"help": "Dropout of the head."})
+    num_views: int = field(default=1, metadata={"help": "Cached views of each training clip, to augment by."})
+    baseline: bool = field(default=True, metadata={"help": "Also train the order-blind baseline, to stand beside it."})
+    cache_dir: Path = field(default_factory=default_cache_dir, metadata={"help": "Where features are kept."})
+    extraction_batch_size: int = field(default=1, metadata={"help": "Clips at a time through the frozen backbone."})
+    num_workers: int | None = field(default=None, metadata={"help": "Processes that decode."})
+    mixed_precision: str | None = field(default=None, metadata={"help": "no, bf16 or fp16; else as accelerate says."})
+    report_to: list[str] = field(
+        default_factory=lambda: ["none"], metadata={"help": "Trackers: tensorboard, trackio, wandb, or none."}
+    )
+    resume: bool = field(default=False, metadata={"help": "Go on with the run that was begun in --output."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace what is in --output."})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = HfArgumentParser((Arguments, TrainingSettings), description=__doc__)
+    args, settings = parser.parse_args_into_dataclasses(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    if args.mixed_precision:
+        os.environ["ACCELERATE_MIXED_PRECISION"] = args.mixed_precision
+
+    def build_model(**config: object) -> ResNetLSTMForVideoClassification:
+        model = ResNetLSTMForVideoClassification.from_backbone(args.backbone, **config)
+        if args.train_backbone:
+            model.unfreeze_backbone()
+        return model
+
+    try:
+        trained = train_classifier(
+            VideoFolder.open(args.dataset),
+            args.output,
+            build_model,
+            ResNetLSTMVideoProcessor(num_frames=args.num_frames),
+            settings,
+            RunOptions(
+                cache_dir=args.cache_dir,
+                num_views=args.num_views,
+                extraction_batch_size=args.extraction_batch_size,
+                num_workers=args.num_workers,
+                report_to=tuple(name for name in args.report_to if name != "none"),
+                resume=args.resume,
+                overwrite=args.overwrite,
+            ),
+            head={
+                "num_lstm_layers": args.num_lstm_layers,
+                "lstm_hidden_size": args.lstm_hidden_size,
+                "dropout": args.dropout,
+            },
+            base_model=None if Path(args.backbone).exists() else args.backbone,
+            train_baseline=args.baseline and not args.train_backbone,
+        )
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if PartialState().is_main_process:
+        result = trained.result
+        print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; the best was {result.best_epoch}")
+        for report in (trained.report, trained.baseline):
+            if report is not None:
+                print(f"\n{report.summary()}")
+        print(f"\nmodel, figures and card: {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
