@@ -2,8 +2,8 @@
 
     python scripts/demo.py --output demo_output
 
-The classes differ in nothing but the order of their frames (grow and shrink, brighten and darken, ...), so a model that
-is blind to order can tell which pair of classes a clip is of, and then has to guess: chance is 50 %.
+The classes differ in nothing but the order of their frames: grow and shrink, brighten and darken, green to red and
+red to green. A model that is blind to order can tell the pair that a clip is of, and then has to guess: 50 %.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from pathlib import Path
 
 from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import build_from_folders
-from resnet_lstm.data.generated_clips import write_generated_clips
+from resnet_lstm.data.generated_clips import PAIRS, write_generated_clips
 from resnet_lstm.evaluation import plot_frame_strip
 from resnet_lstm.inference import ClipPrediction, predict_clips
 from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
 
+# Without the movement to the left and right: a network this small averages over all places.
+CLASSES = [label for pair in PAIRS[:3] for label in pair]
 TINY_RESNET = {"embedding_size": 16, "hidden_sizes": [16, 32, 64], "depths": [1, 1, 1], "layer_type": "basic"}
 SETTINGS = TrainingSettings(
-    num_train_epochs=14,
-    train_batch_size=16,
+    num_train_epochs=10,
+    train_batch_size=8,
     learning_rate=3e-3,
     backbone_learning_rate=3e-3,
     label_smoothing=0.0,
@@ -44,7 +46,7 @@ def build_model(**config: object) -> ResNetLSTMForVideoClassification:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="default: %(default)s")
-    parser.add_argument("--clips-per-class", type=int, default=40, help="default: %(default)s")
+    parser.add_argument("--clips-per-class", type=int, default=80, help="default: %(default)s")
     args = parser.parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     started = time.monotonic()
@@ -52,15 +54,15 @@ def main(arguments: list[str] | None = None) -> int:
     for folder in (clips, dataset, model_dir):
         shutil.rmtree(folder, ignore_errors=True)
 
-    write_generated_clips(clips, args.clips_per_class)
+    write_generated_clips(clips, args.clips_per_class, classes=CLASSES)
     folder = build_from_folders(clips, dataset)
     trained = train_classifier(
         folder,
         model_dir,
         build_model,
-        ResNetLSTMVideoProcessor(size={"height": 64, "width": 64}),
+        ResNetLSTMVideoProcessor(size={"height": 32, "width": 32}),
         SETTINGS,
-        RunOptions(cache_dir=args.output / "cache"),
+        RunOptions(cache_dir=args.output / "cache", num_workers=2),
     )
     clip = folder.path("test", folder.clips("test")[0])
     prediction = next(predict_clips(trained.model, trained.processor, [clip]))
@@ -76,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
         title=f"{clip.name}: {top[0][0]}",
     )
 
-    assert trained.report is not None and trained.baseline is not None  # noqa: S101 - there is a test split
+    assert trained.report is not None  # noqa: S101 - there is a test split
+    assert trained.baseline is not None  # noqa: S101
     print(f"\n{trained.report.summary()}\n\n{trained.baseline.summary()}\n")
     print(f"one clip       {clip}: {top[0][0]} ({100 * top[0][1]:.1f} %)")
     print(f"its frames     {strip}")

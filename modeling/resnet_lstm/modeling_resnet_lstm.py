@@ -227,8 +227,8 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         """A model with a pretrained backbone and an untrained head.
 
         Args:
-            backbone: A directory or Hub id in the layout of `microsoft/resnet-50`, or one of torchvision's ResNets with
-                its weights, such as `torchvision.models.resnet50(weights="DEFAULT")`.
+            backbone: A directory or Hub id in the layout of `microsoft/resnet-50`, or a ResNet of torchvision with its
+                weights, such as `torchvision.models.resnet50(weights="DEFAULT")`.
             **config_kwargs: Fields of `ResNetLSTMConfig`, such as `num_labels` or `id2label`.
 
         Raises:

@@ -24,8 +24,8 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
 
     Calling it gives `pixel_values` `[B, T, 3, 224, 224]` (float32, RGB, ImageNet mean and standard deviation) from one
     video or a list of them. A video is a path, an http(s) URL, the bytes of a file or a binary file object, which
-    `video_decoding` reads; or frames `[T, H, W, 3]` (uint8, RGB). With `do_sample_frames=False` frames are taken as they
-    are instead of being sampled down (or up) to `num_frames`.
+    `video_decoding` reads; or frames `[T, H, W, 3]` (uint8, RGB). With `do_sample_frames=False` frames are taken as
+    they are instead of being sampled down (or up) to `num_frames`.
 
     Example:
 

@@ -102,9 +102,9 @@ class _Scene:
 
 def _random_scene(rng: np.random.Generator) -> _Scene:
     return _Scene(
-        background=rng.uniform(0.15, 0.6, 3),
-        gradient=rng.uniform(-0.15, 0.15, 3),
-        colour=rng.uniform(0.3, 1.0, 3),
+        background=rng.uniform(0.1, 0.35, 3),
+        gradient=rng.uniform(-0.1, 0.1, 3),
+        colour=rng.uniform(0.6, 1.0, 3),
         centre=(rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.65)),
         radius=rng.uniform(0.12, 0.2),
         change=rng.uniform(0.6, 1.0),

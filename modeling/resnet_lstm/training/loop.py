@@ -198,9 +198,8 @@ class TrainingLoop:
                     label_smoothing=settings.label_smoothing,
                 )
                 accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    if settings.max_grad_norm:
-                        accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
+                if accelerator.sync_gradients and settings.max_grad_norm:
+                    accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
                 self.optimizer.step()
                 if accelerator.sync_gradients and not accelerator.optimizer_step_was_skipped:
                     self.scheduler.step()

@@ -91,8 +91,8 @@ def train_classifier(
 ) -> TrainedClassifier:
     """Train, keep the best epoch, score it once on the test split, and write everything down.
 
-    A frozen backbone is trained on cached features, which are extracted where they are missing; a model that comes with
-    its backbone unfrozen is trained end to end on the clips.
+    On a frozen backbone the head is trained on cached features, which are extracted where they are missing; a model
+    that comes with its backbone unfrozen is trained end to end on the clips.
 
     Args:
         folder: The dataset. Its train and validation splits must have clips.
