@@ -16,9 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from accelerate import Accelerator
-
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.accelerator import create_accelerator
 from resnet_lstm.data import SPLITS, VideoFolder
 from resnet_lstm.features import (
     UNIFORM,
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        accelerator = Accelerator(mixed_precision=args.mixed_precision)
+        accelerator = create_accelerator(mixed_precision=args.mixed_precision)
         folder = VideoFolder.open(args.dataset)
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(accelerator.device)
         processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)

@@ -309,7 +309,9 @@ def _from_torchvision(resnet: TorchvisionResNet) -> tuple[Any, dict[str, torch.T
         else:  # the ImageNet classifier
             continue
         state_dict[f"{prefix}.{rest[-1]}"] = tensor
-    if ResNetModel(backbone_config).state_dict().keys() != state_dict.keys():
+    with torch.device("meta"):
+        wanted = ResNetModel(backbone_config).state_dict()
+    if {name: t.shape for name, t in wanted.items()} != {name: t.shape for name, t in state_dict.items()}:
         raise ValueError(f"{type(resnet).__name__}: not a plain ResNet (grouped and wide ones are not supported).")
     return backbone_config, state_dict
 

@@ -14,6 +14,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, set_seed
 
+from ..accelerator import create_accelerator
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder
 from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
@@ -111,7 +112,7 @@ def train_classifier(
         OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
         ResumeError: The checkpoint there is of another run.
     """
-    accelerator = Accelerator(
+    accelerator = create_accelerator(
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         log_with=list(options.report_to) or None,
         project_dir=str(output_dir / "logs"),
@@ -136,7 +137,6 @@ def train_classifier(
         baseline_model, _ = _train(
             folder, baseline_dir, build_model, processor, settings, options, accelerator, baseline_head
         )
-    accelerator.end_training()
 
     report = baseline = None
     if accelerator.is_main_process:
@@ -154,6 +154,7 @@ def train_classifier(
             for name in (CHECKPOINT_FILE, BEST_FILE):
                 (directory / name).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return TrainedClassifier(model, processor, report, baseline, result)
 
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import SCRIPTS, numbered_frames
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.data.video_encoding import write_video
+
+
+@pytest.fixture
+def model_dir(
+    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
+) -> Path:
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_processor.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / "predict.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_folder_with_a_broken_clip(model_dir: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("one.mp4", "two.webm", "three.avi"):
+        write_video(clips / name, numbered_frames(9))
+    (clips / "broken.mp4").write_bytes(b"no video")
+    answers = {"json": tmp_path / "answers.jsonl", "csv": tmp_path / "answers.csv", "strip": tmp_path / "strips"}
+    run = predict(model_dir, clips, "--top-k", 2, *(x for name, path in answers.items() for x in (f"--{name}", path)))
+    assert run.returncode == 1, run.stderr
+    assert "1 of 4 clips could not be read" in run.stderr
+    assert "Traceback" not in run.stderr
+
+    records = [json.loads(line) for line in answers["json"].read_text().splitlines()]
+    assert [Path(record["source"]).name for record in records] == ["broken.mp4", "one.mp4", "three.avi", "two.webm"]
+    assert "broken.mp4: not readable as a video" in records[0]["error"]
+    for record in records[1:]:
+        assert len(record["top"]) == 2
+        assert len(record["frames"]) == 6
+        assert sum(frame["share"] for frame in record["frames"]) == pytest.approx(1, abs=1e-4)
+        assert f"{100 * record['top'][0]['score']:5.1f} %  {record['top'][0]['label']}" in run.stdout
+    rows = list(csv.DictReader(answers["csv"].read_text().splitlines()))
+    assert [row["rank"] for row in rows] == ["", *["1", "2"] * 3]
+    assert len(list(answers["strip"].glob("*.png"))) == 3
+
+
+def test_one_good_clip_exits_with_0(model_dir: Path, numbered_clip: Path) -> None:
+    run = predict(model_dir, numbered_clip)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count(" %") == 3
+
+
+@pytest.mark.parametrize("broken", ["model", "folder"])
+def test_nothing_to_do_exits_with_2(model_dir: Path, tmp_path: Path, broken: str) -> None:
+    (tmp_path / "empty").mkdir()
+    run = predict(tmp_path / "none" if broken == "model" else model_dir, tmp_path / "empty")
+    assert run.returncode == 2
+    assert run.stderr.count("error: ") == 1
+    assert "Traceback" not in run.stderr

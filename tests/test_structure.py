@@ -1,0 +1,48 @@
+"""The walls of the house: which part of the package may know which."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import resnet_lstm
+
+PACKAGE = Path(resnet_lstm.__file__).parent
+FORBIDDEN = {
+    "data": {"features", "training", "evaluation", "inference", "publishing"},
+    "features": {"training", "evaluation", "inference", "publishing"},
+    "inference": {"training", "evaluation", "publishing"},
+    "evaluation": {"training", "publishing"},
+    "publishing": {"training"},
+    "training": set(),
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The dotted names that a file imports, relative ones resolved to `resnet_lstm...`."""
+    package = ("resnet_lstm", *path.relative_to(PACKAGE).parent.parts)
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            names.add(f"{base}.{node.module or ''}".strip("."))
+    return names
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_parts_know_only_what_lies_below_them(part: str) -> None:
+    for path in (PACKAGE / part).rglob("*.py"):
+        for name in imports_of(path):
+            parts = name.split(".")
+            assert not (parts[0] == "resnet_lstm" and len(parts) > 1 and parts[1] in FORBIDDEN[part]), (
+                f"{path}: {name}"
+            )
+            assert parts[0] not in ("scripts", "space"), f"{path}: {name}"
+
+
+def test_every_part_is_under_the_walls() -> None:
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(FORBIDDEN)

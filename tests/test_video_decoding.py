@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import http.server
+import io
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from conftest import frame_numbers, numbered_frames
+from resnet_lstm import VideoDecodingError, decode_video, probe_video, video_decoding
+from resnet_lstm.data.video_encoding import write_video
+from resnet_lstm.video_decoding import sample_frame_indices, segment_positions
+
+CONTAINERS = ("avi", "gif", "mkv", "mov", "mp4", "webm")
+
+
+def middle_frames(total: int, num_frames: int) -> list[int]:
+    return [(2 * segment + 1) * total // (2 * num_frames) for segment in range(num_frames)]
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_container_gives_the_same_frames(tmp_path: Path, suffix: str) -> None:
+    clip = write_video(tmp_path / f"clip.{suffix}", numbered_frames(20))
+    assert frame_numbers(decode_video(clip, 8).frames) == middle_frames(20, 8)
+
+
+@pytest.mark.parametrize("fps", [12, 24, 25, 30, 60, 30000 / 1001])
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_the_frame_rate_does_not_change_the_choice(tmp_path: Path, suffix: str, fps: float) -> None:
+    clip = write_video(tmp_path / f"clip.{suffix}", numbered_frames(27), fps=fps)
+    assert frame_numbers(decode_video(clip, 16).frames) == middle_frames(27, 16)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 15, 16, 17, 30])
+@pytest.mark.parametrize("suffix", ["avi", "mp4", "webm"])
+def test_every_length_gives_as_many_frames_as_wanted_in_order(tmp_path: Path, suffix: str, length: int) -> None:
+    clip = write_video(tmp_path / f"clip.{suffix}", numbered_frames(length))
+    numbers = frame_numbers(decode_video(clip, 16).frames)
+    assert numbers == middle_frames(length, 16)
+    assert numbers == sorted(numbers)
+
+
+def test_a_short_clip_repeats_its_frames_in_order(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", numbered_frames(2))
+    assert frame_numbers(decode_video(clip, 4).frames) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm"])
+def test_variable_frame_rate_takes_the_frame_on_the_screen(tmp_path: Path, suffix: str) -> None:
+    # Frame 2 stays on the screen from 150 to 900 ms of a clip of 1050 ms.
+    times = [0, 100, 150, 900, 1000, 1010]
+    clip = write_video(tmp_path / f"clip.{suffix}", numbered_frames(6), presentation_times=times)
+    sampled = decode_video(clip, 7)
+    moments = 1000 * sampled.seconds
+    np.testing.assert_allclose(moments, [75, 225, 375, 525, 675, 825, 975], atol=1)
+    expected = [max(i for i, time in enumerate(times) if time <= moment) for moment in moments]
+    assert frame_numbers(sampled.frames) == expected
+
+
+def test_random_sampling_takes_one_frame_of_each_segment_and_repeats_with_its_seed(numbered_clip: Path) -> None:
+    choices = set()
+    for seed in range(30):
+        numbers = frame_numbers(decode_video(numbered_clip, 5, np.random.default_rng(seed)).frames)
+        assert [number // 4 for number in numbers] == [0, 1, 2, 3, 4]
+        assert numbers == frame_numbers(decode_video(numbered_clip, 5, np.random.default_rng(seed)).frames)
+        choices.update(numbers)
+    assert choices == set(range(20))
+
+
+def test_frames_in_memory_are_sampled_as_the_decoder_does(numbered_clip: Path) -> None:
+    assert list(sample_frame_indices(20, 16)) == frame_numbers(decode_video(numbered_clip, 16).frames)
+
+
+def test_a_long_file_is_not_decoded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = (np.full((48, 64, 3), 10 + 4 * (i // 50), np.uint8) for i in range(2500))
+    clip = write_video(tmp_path / "long.mp4", frames, codec_options={"g": "25", "preset": "ultrafast"})
+    num_decoded = 0
+    decode_from = video_decoding._decode_from
+
+    def counted(*args: Any) -> Iterator[Any]:
+        nonlocal num_decoded
+        for frame in decode_from(*args):
+            num_decoded += 1
+            yield frame
+
+    monkeypatch.setattr(video_decoding, "_decode_from", counted)
+    sampled = decode_video(clip, 4)
+    shown = [round((float(frame.mean()) - 10) / 4) for frame in sampled.frames]
+    assert shown == [312 // 50, 937 // 50, 1562 // 50, 2187 // 50]
+    assert num_decoded <= 4 * 26
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_rotation_is_honoured(tmp_path: Path, rotation: int) -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = (220, 30, 30)  # red at the top left
+    picture[24:, 32:] = (30, 30, 220)  # blue at the bottom right
+    clip = write_video(tmp_path / "turned.mp4", [picture] * 3, rotation=rotation)
+    shown = decode_video(clip, 1).frames[0]
+    expected = np.rot90(picture, rotation // 90)
+    assert shown.shape == expected.shape
+    assert np.abs(shown.astype(int) - expected).mean() < 12
+    info = probe_video(clip)
+    assert (info.height, info.width, info.rotation) == (*expected.shape[:2], rotation)
+
+
+def test_paths_bytes_and_file_objects_give_the_same(numbered_clip: Path) -> None:
+    expected = decode_video(str(numbered_clip), 4).frames
+    content = numbered_clip.read_bytes()
+    for source in (numbered_clip, content, io.BytesIO(content), Unseekable(content)):
+        np.testing.assert_array_equal(decode_video(source, 4).frames, expected)
+
+
+class Unseekable(io.BytesIO):
+    """Bytes as they come from a socket."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *args: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_url_is_read(numbered_clip: Path, server: str) -> None:
+    frames = decode_video(f"{server}/{numbered_clip.name}", 4).frames
+    np.testing.assert_array_equal(frames, decode_video(numbered_clip, 4).frames)
+
+
+def test_a_url_that_fails_does_not_tell_its_secrets(server: str) -> None:
+    with pytest.raises(VideoDecodingError, match=r"none\.mp4: the server answered 404") as error:
+        decode_video(f"{server}/none.mp4?token=secret")
+    assert "secret" not in str(error.value)
+    with pytest.raises(VideoDecodingError, match=r"none\.mp4: not downloaded") as error:
+        decode_video("http://user:password@127.0.0.1:9/none.mp4")
+    assert "password" not in str(error.value)
+
+
+def audio_only(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_bad_files_are_one_error_that_names_file_and_cause(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.mp4").touch()
+    audio_only(tmp_path / "song.mp4")
+    playlist = tmp_path / "list.mp4"
+    playlist.write_text("ffconcat version 1.0\nfile 'numbered.mp4'\n")
+    for name, cause in {
+        "none.mp4": "no such file",
+        "text.mp4": "not readable as a video",
+        "empty.mp4": "not readable as a video",
+        "song.mp4": "no video stream \\(found: audio\\)",
+        "list.mp4": "not readable as a video",
+        ".": "is a folder",
+    }.items():
+        path = tmp_path / name
+        for function in (decode_video, probe_video):
+            with pytest.raises(VideoDecodingError, match=cause) as error:
+                function(path)
+            assert str(path) in str(error.value)
+
+
+def test_a_file_name_is_never_taken_for_a_protocol(numbered_clip: Path) -> None:
+    with pytest.raises(VideoDecodingError, match="no such file"):
+        decode_video(f"concat:{numbered_clip}")
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "webm"])
+def test_a_cut_off_file_gives_the_frames_it_has(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(40)]
+    clip = write_video(tmp_path / f"whole.{suffix}", noise)
+    content = clip.read_bytes()
+    sampled = decode_video(content[: len(content) // 2], 8)
+    assert sampled.frames.shape == (8, 48, 64, 3)
+    assert sampled.seconds[-1] < 40 / 25 / 2 + 0.2
+
+
+def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.avi", numbered_frames(30), codec="mpeg4", codec_options={"g": "5"})
+    content = bytearray(clip.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(200)
+    numbers = frame_numbers(decode_video(bytes(content), 30).frames)
+    assert len(numbers) == 30
+    assert numbers[:5] == [0, 1, 2, 3, 4]
+    assert numbers[-3:] == [27, 28, 29]
+
+
+@pytest.mark.parametrize("num_frames", [0, -1])
+def test_no_frames_cannot_be_asked_for(numbered_clip: Path, num_frames: int) -> None:
+    with pytest.raises(ValueError, match=f"num_frames={num_frames}"):
+        decode_video(numbered_clip, num_frames)
+    with pytest.raises(ValueError, match="total_frames=0"):
+        sample_frame_indices(0, 4)
+
+
+def test_positions_never_reach_the_end_of_the_clip() -> None:
+    class AlwaysHighest:
+        def random(self) -> float:
+            return np.nextafter(1.0, 0.0)
+
+    positions = segment_positions(4, AlwaysHighest())  # type: ignore[arg-type]
+    assert max(positions) < 1
+
+
+def test_the_probe_tells_what_the_file_holds(tmp_path: Path) -> None:
+    info = probe_video(write_video(tmp_path / "clip.webm", numbered_frames(20), fps=10))
+    assert (info.num_frames, info.fps, info.seconds, info.width, info.height) == (20, 10.0, 2.0, 64, 48)
+    assert info.codec == "vp9"
+
+
+def test_xvid_with_packed_b_frames_keeps_the_order_of_its_frames(ucf101_root: Path) -> None:
+    originals = ucf101_root.parent / "originals"
+    if not originals.is_dir():
+        pytest.skip("no clips as UCF-101 ships them beside UCF101_ROOT")
+    checked = 0
+    for clip in sorted(originals.rglob("*.avi")):
+        with av.open(str(clip)) as container:
+            every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        if len(every) != probe_video(clip).num_frames:
+            continue  # XviD leaves out frames that repeat the one before
+        expected = np.stack([every[index] for index in sample_frame_indices(len(every), 16)])
+        np.testing.assert_array_equal(decode_video(clip, 16).frames, expected, err_msg=str(clip))
+        checked += 1
+    assert checked >= 20

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+from transformers import pipeline
+
+from conftest import SCRIPTS
+from resnet_lstm.data import VideoFolder
+
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+COMPLETE = {
+    "README.md",
+    "config.json",
+    "confusion_matrix.csv",
+    "confusion_matrix.png",
+    "configuration_resnet_lstm.py",
+    "metrics.json",
+    "model.safetensors",
+    "modeling_resnet_lstm.py",
+    "per_class.csv",
+    "per_class_f1.png",
+    "predictions.csv",
+    "training_curves.png",
+    "training_log.jsonl",
+    "video_decoding.py",
+    "video_preprocessor_config.json",
+    "video_processing_resnet_lstm.py",
+}
+
+
+class Train:
+    """Runs the training script as a user does."""
+
+    def __init__(self, dataset: Path, backbone: Path, root: Path) -> None:
+        self.dataset, self.backbone, self.root = dataset, backbone, root
+
+    def command(self, output: str, *options: str, launcher: list[str] | None = None) -> list[str]:
+        return [
+            sys.executable, *(launcher or []), str(SCRIPTS / "train.py"),
+            "--dataset", str(self.dataset), "--output", str(self.root / output), "--backbone", str(self.backbone),
+            "--cache_dir", str(self.root / "cache"), "--num_frames", "6", "--lstm_hidden_size", "16",
+            "--train_batch_size", "8", "--learning_rate", "0.01", "--num_views", "2", "--num_workers", "0",
+            "--early_stopping_patience", "0", "--checkpoint_interval_seconds", "0", *options,
+        ]  # fmt: skip
+
+    def __call__(
+        self, output: str, *options: str, launcher: list[str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        command = self.command(output, *options, launcher=launcher)
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not check or run.returncode == 0, run.stderr
+        return run
+
+    def metrics(self, output: str) -> dict[str, object]:
+        metrics = json.loads((self.root / output / "metrics.json").read_text())
+        return {name: value for name, value in metrics.items() if name != "model"}
+
+
+@pytest.fixture
+def train(tiny_dataset: VideoFolder, tiny_backbone: Path, tmp_path: Path) -> Train:
+    return Train(tiny_dataset.root, tiny_backbone, tmp_path)
+
+
+def test_the_output_directory_is_complete(train: Train, tiny_dataset: VideoFolder) -> None:
+    run = train("model", "--num_train_epochs", "2", "--report_to", "tensorboard")
+    output = train.root / "model"
+    assert {path.name for path in output.iterdir() if path.is_file()} == COMPLETE
+    assert list((output / "logs").rglob("events.out.tfevents.*"))
+    assert not list(output.rglob("*.bin")) + list(output.rglob("*.pt")) + list(output.rglob("*.pkl"))
+
+    metrics = train.metrics("model")
+    assert metrics["clips"] == 4
+    card = ModelCard.load(output / "README.md")
+    assert card.data.pipeline_tag == "video-classification"
+    assert card.data.eval_results is not None
+    baseline = json.loads((output / "baseline" / "metrics.json").read_text())
+    assert baseline["difference"].keys() == {"top1", "top5", "macro_f1"}
+
+    clip = tiny_dataset.clips("test")[0]
+    answers = pipeline("video-classification", model=str(output))(str(tiny_dataset.path("test", clip)))
+    assert {answer["label"] for answer in answers} == {"brighten", "darken"}
+    assert "order-blind baseline" in run.stdout
+
+    again = train("model", "--num_train_epochs", "2", check=False)
+    assert again.returncode == 2
+    assert "holds a trained model" in again.stderr
+    assert "Traceback" not in again.stderr
+    train("model", "--num_train_epochs", "1", "--no_baseline", "--overwrite")
+    assert not (output / "baseline").exists()
+
+
+def test_a_killed_run_resumes_to_the_same_metrics_and_weights(train: Train) -> None:
+    options = ("--num_train_epochs", "6")
+    train("unbroken", *options)
+    # Killed while the features are extracted, in the first training and in that of the baseline.
+    for appears in ("cache", "broken/checkpoint.safetensors", "broken/baseline/checkpoint.safetensors"):
+        command = train.command("broken", *options, "--resume")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while not (train.root / appears).exists() and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+    train("broken", *options, "--resume")
+    assert train.metrics("broken") == train.metrics("unbroken")
+    assert train.metrics("broken/baseline") == train.metrics("unbroken/baseline")
+    broken, unbroken = (load_file(train.root / name / "model.safetensors") for name in ("broken", "unbroken"))
+    assert all(broken[name].equal(unbroken[name]) for name in unbroken)
+    assert not list((train.root / "broken").rglob("checkpoint.safetensors"))
+
+
+def test_an_unfinished_run_is_not_overwritten_by_accident(train: Train) -> None:
+    output = train.root / "model"
+    output.mkdir()
+    (output / "checkpoint.safetensors").touch()
+    run = train("model", check=False)
+    assert run.returncode == 2
+    assert "holds an unfinished run" in run.stderr
+
+
+def test_the_backbone_can_be_trained_too(train: Train, tiny_backbone: Path) -> None:
+    train(
+        "model", "--num_train_epochs", "1", "--train_backbone", "--gradient_checkpointing", "--mixed_precision", "bf16"
+    )
+    before, after = load_file(tiny_backbone / "model.safetensors"), load_file(train.root / "model/model.safetensors")
+    name = "encoder.stages.1.layers.0.layer.0"
+    changed = after[f"resnet_lstm.backbone.{name}.convolution.weight"] != before[f"{name}.convolution.weight"]
+    assert changed.any()
+    kept = after[f"resnet_lstm.backbone.{name}.normalization.running_mean"]
+    assert kept.equal(before[f"{name}.normalization.running_mean"])
+
+
+def test_two_processes_train_one_model(train: Train) -> None:
+    run = train("model", "--num_train_epochs", "3", "--no_baseline", launcher=TORCHRUN)
+    assert run.stdout.count("trained 3 epochs") == 1
+    assert (train.root / "model" / "metrics.json").is_file()
+    log = [json.loads(line) for line in (train.root / "model" / "training_log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [0, 1, 2]
+
+
+def test_errors_are_one_line_with_exit_status_2(train: Train) -> None:
+    train.dataset = train.root / "nowhere"
+    run = train("model", check=False)
+    assert run.returncode == 2
+    assert "nowhere: not a VideoFolder" in run.stderr
+    assert "Traceback" not in run.stderr
