@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)
         cache = FeatureCache(args.cache_dir, model.backbone, processor, accelerator.mixed_precision)
         started = time.monotonic()
-        failed = {}
+        failed: dict[Path, str] = {}
         for split in args.splits:
             result = extract_features(
                 model,
@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for error in failed.values():
-        print(f"left out: {error}", file=sys.stderr)
+    for cause in failed.values():
+        print(f"left out: {cause}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -245,8 +245,8 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
     resnet = torchvision.models.get_model(name, weights=None).eval()
     for module in resnet.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.8, 1.2)
+            module.get_buffer("running_mean").normal_(0, 0.1)
+            module.get_buffer("running_var").uniform_(0.8, 1.2)
     model = ResNetLSTMForVideoClassification.from_backbone(resnet, num_labels=4).eval()
     resnet.fc = nn.Identity()
     pixel_values = torch.randn(1, 2, 3, 64, 64)

@@ -88,7 +88,7 @@ def test_the_saved_model_works_where_the_package_is_not_installed(model_dir: Pat
 @pytest.mark.parametrize("module", REMOTE_CODE)
 def test_remote_code_needs_nothing_that_a_user_of_the_hub_lacks(module: str) -> None:
     source = Path(resnet_lstm.__file__).with_name(f"{module}.py").read_text()
-    imported = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             imported.update(alias.name.split(".")[0] for alias in node.names)

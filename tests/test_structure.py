@@ -23,7 +23,7 @@ FORBIDDEN = {
 def imports_of(path: Path) -> set[str]:
     """The dotted names that a file imports, relative ones resolved to `resnet_lstm...`."""
     package = ("resnet_lstm", *path.relative_to(PACKAGE).parent.parts)
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig, ResNetConfig
@@ -56,7 +56,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
         if not isinstance(self.backbone_config, ResNetConfig):
             self.backbone_config = ResNetConfig(**(self.backbone_config or {}))
         super().__post_init__(**kwargs)
-        if self.id2label and not self.label2id:
+        if self.id2label and not self.label2id:  # type: ignore[has-type]
             self.label2id = {label: index for index, label in self.id2label.items()}
 
     def validate_sizes(self) -> None:
@@ -73,7 +73,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
     @property
     def frame_feature_size(self) -> int:
         """D, the size of one frame's feature vector."""
-        return self.backbone_config.hidden_sizes[-1]
+        backbone_config = cast(ResNetConfig, self.backbone_config)
+        return backbone_config.hidden_sizes[-1]
 
     @property
     def hidden_size(self) -> int:

@@ -186,10 +186,10 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             return_dict (`bool`, *optional*):
                 `False` gives a tuple.
         """
-        if (pixel_values is None) == (frame_features is None):
-            raise ValueError("Pass exactly one of pixel_values and frame_features.")
-        if frame_features is None:
+        if pixel_values is not None and frame_features is None:
             frame_features = self.extract_frame_features(pixel_values)
+        elif pixel_values is not None or frame_features is None:
+            raise ValueError("Pass exactly one of pixel_values and frame_features.")
         hidden_state = self.feature_norm(frame_features.to(self.feature_norm.weight.dtype))  # [B, T, D]
         if self.lstm is not None:
             lstm_output, lstm_state = self.lstm(self.dropout(hidden_state), lstm_state)  # [B, T, U]

@@ -60,8 +60,8 @@ class ModelFacts(TypedDict):
 
     Attributes:
         repo_id: Where it lives on the Hub, `owner/name`.
-        base_model: The backbone's repository on the Hub.
-        head: The head in words, for example `"an LSTM (1 layer, 512 wide)"`.
+        base_model: The backbone's repository on the Hub, or None where it is not from there.
+        head: What the head does, for example `"an LSTM (1 layer of 512 units) reads them in order"`.
         num_frames: How many frames of a clip it looks at.
         parameters: How many weights it has, backbone included.
         license: A licence identifier of the Hub; `apache-2.0` if left out.
@@ -181,10 +181,11 @@ def _eval_results(metrics: Mapping[str, Any], dataset: DatasetFacts) -> list[Eva
 
 def _introduction(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> str:
     base_model = model_facts["base_model"]
+    backbone = f"[{base_model}](https://huggingface.co/{base_model})" if base_model else "a ResNet"
     return f"""# {_model_name(model_facts)}
 
-A video action classifier: [{base_model}](https://huggingface.co/{base_model}) turns each of
-{model_facts["num_frames"]} frames of a clip into a feature vector, {model_facts["head"]} reads them in order, and
+A video action classifier: {backbone} turns each of
+{model_facts["num_frames"]} frames of a clip into a feature vector, {model_facts["head"]}, and
 the clip gets one of {len(metrics["label_names"])} actions. It has {model_facts["parameters"]:,} parameters and was
 trained on {dataset["name"]}. A clip's logits are the mean of its frames' logits, so each moment's share in the
 decision is exact."""

@@ -47,7 +47,7 @@ class FeatureDataset(Dataset[Example]):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Example:
-        view = self.views[np.random.default_rng((self.seed, self.epoch, index)).integers(len(self.views))]
+        view = self.views[int(np.random.default_rng((self.seed, self.epoch, index)).integers(len(self.views)))]
         features = self.cache.load(self.clips[index].sha256, view)
         return {"frame_features": features, "labels": torch.tensor(self.labels[index])}
 

@@ -147,7 +147,7 @@ def train_classifier(
             report = _score(model, processor, folder, options, accelerator, output_dir.name)
             report.write(output_dir)
             if baseline_model is not None:
-                baseline = _score(baseline_model, processor, folder, options, accelerator, "order-blind baseline")
+                baseline = _score(baseline_model, processor, folder, options, accelerator, "mean of frames")
                 baseline.write(output_dir / BASELINE_FOLDER)
             _write_card(output_dir, model, folder, report, baseline, settings, result, base_model)
         for directory in (output_dir, output_dir / BASELINE_FOLDER):
@@ -300,14 +300,14 @@ def _write_card(
         }
         _write_json(output_dir / BASELINE_FOLDER / "metrics.json", baseline_figures)
     layers = model.config.num_lstm_layers
-    head = f"an LSTM ({layers} layer{'s' if layers > 1 else ''} of {model.config.lstm_hidden_size} units)"
+    lstm = f"an LSTM ({layers} layer{'s' if layers > 1 else ''} of {model.config.lstm_hidden_size} units)"
     write_model_card(
         output_dir,
         metrics=report.to_dict(),
         model_facts=ModelFacts(
             repo_id=output_dir.name,
             base_model=base_model,
-            head=head if layers else "the mean over frames (no LSTM)",
+            head=f"{lstm} reads them in order" if layers else "a classifier scores each, blind to their order",
             num_frames=model.config.num_frames,
             parameters=model.num_parameters(),
         ),
