@@ -51,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     started = time.monotonic()
     clips, dataset, model_dir = args.output / "clips", args.output / "dataset", args.output / "model"
+    marker = args.output / ".made-by-the-demo"
+    if args.output.is_dir() and any(args.output.iterdir()) and not marker.is_file():
+        parser.error(f"{args.output}: holds other files. Choose a new folder for the demo.")
+    args.output.mkdir(parents=True, exist_ok=True)
+    marker.touch()
     for folder in (clips, dataset, model_dir):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,12 +13,10 @@ import logging
 import sys
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForVideoClassification, AutoVideoProcessor
-
 from resnet_lstm.data import SPLITS, VideoFolder
 from resnet_lstm.evaluation.evaluate_model import evaluate_model
 from resnet_lstm.features import FeatureCache, default_cache_dir
+from resnet_lstm.inference import load_model
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = AutoModelForVideoClassification.from_pretrained(args.model).to(device)
-        processor = AutoVideoProcessor.from_pretrained(args.model)
+        model, processor = load_model(args.model)
         cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
         report = evaluate_model(
             model,

@@ -18,25 +18,29 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
 from tqdm.auto import tqdm
-from transformers import AutoModelForVideoClassification, AutoVideoProcessor
 
 from resnet_lstm.evaluation import plot_frame_strip
-from resnet_lstm.inference import ClipPrediction, FailedClip, find_sources, predict_clips
+from resnet_lstm.inference import ClipPrediction, FailedClip, find_sources, load_model, predict_clips
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="directory or Hub id")
     parser.add_argument("sources", nargs="+", metavar="CLIP", help="clip, folder of clips, or URL")
-    parser.add_argument("--top-k", type=int, default=5, help="how many answers (default: %(default)s)")
+    parser.add_argument("--top-k", type=positive, default=5, help="how many answers (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line, frames included")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a clip and answer")
     parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
     return parser.parse_args(arguments)
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be 1 or more")
+    return int(text)
 
 
 def to_record(prediction: ClipPrediction | FailedClip, id2label: dict[int, str], top_k: int) -> dict[str, Any]:
@@ -78,9 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     num_failed = 0
     try:
         sources = find_sources(args.sources)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = AutoModelForVideoClassification.from_pretrained(args.model).to(device)
-        processor = AutoVideoProcessor.from_pretrained(args.model)
+        model, processor = load_model(args.model)
         if args.strip:
             args.strip.mkdir(parents=True, exist_ok=True)
         predictions = predict_clips(

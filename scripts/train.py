@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from accelerate import PartialState
+from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import VideoFolder
 from resnet_lstm.features import default_cache_dir
-from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
+from resnet_lstm.training import RunOptions, TrainingSettings, is_finished, train_classifier
 
 
 @dataclass
@@ -56,7 +57,12 @@ class Arguments:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = HfArgumentParser((Arguments, TrainingSettings), description=__doc__)
-    args, settings = parser.parse_args_into_dataclasses(arguments)
+    args, settings, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    if unknown:
+        parser.error(f"unknown arguments: {' '.join(unknown)}")
+    if args.resume and is_finished(args.output):
+        print(f"{args.output}: finished already")
+        return 0
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     if args.mixed_precision:
         os.environ["ACCELERATE_MIXED_PRECISION"] = args.mixed_precision
@@ -91,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             base_model=None if Path(args.backbone).exists() else args.backbone,
             train_baseline=args.baseline and not args.train_backbone,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StrictDataclassError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if PartialState().is_main_process:

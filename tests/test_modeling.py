@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -14,6 +15,8 @@ from transformers import (
     ResNetModel,
     Trainer,
     TrainingArguments,
+    ViTConfig,
+    ViTModel,
     set_seed,
 )
 
@@ -226,8 +229,15 @@ def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClas
         str(tmp_path), num_train_epochs=12, learning_rate=1e-2, report_to=[], save_strategy="no", use_cpu=True,
         logging_steps=3, disable_tqdm=True,
     )  # fmt: skip
-    trainer = Trainer(tiny_model, arguments, train_dataset=examples)
+    trainer = Trainer(
+        tiny_model,
+        arguments,
+        train_dataset=examples,
+        eval_dataset=examples[:20],
+        compute_metrics=lambda p: {"top1": float((p.predictions.argmax(-1) == p.label_ids).mean())},
+    )
     trainer.train()
+    assert trainer.evaluate()["eval_top1"] > 0.9
     losses = [record["loss"] for record in trainer.state.log_history if "loss" in record]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -277,7 +287,16 @@ def test_impossible_settings_are_refused(field: str, value: float, rule: str) ->
 
 def test_the_real_backbone_loads(resnet50_path: Path) -> None:
     model = ResNetLSTMForVideoClassification.from_backbone(resnet50_path, num_labels=25).eval()
+    weights = load_file(resnet50_path / "model.safetensors")
+    backbone = model.resnet_lstm.backbone.state_dict()
+    assert weights["embedder.embedder.convolution.weight"].equal(backbone["embedder.embedder.convolution.weight"])
     with torch.no_grad():
         outputs = model(torch.randn(1, 2, 3, 224, 224), output_frame_features=True)
     assert outputs.frame_features.shape == (1, 2, 2048)
-    assert outputs.frame_features.min() >= 0
+
+
+def test_a_model_of_another_kind_is_no_backbone(tmp_path: Path) -> None:
+    vit = ViTModel(ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8))
+    vit.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="not a ResNet in the layout"):
+        ResNetLSTMForVideoClassification.from_backbone(tmp_path)

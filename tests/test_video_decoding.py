@@ -4,6 +4,7 @@ import http.server
 import io
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,36 @@ def test_a_url_that_fails_does_not_tell_its_secrets(server: str) -> None:
     with pytest.raises(VideoDecodingError, match=r"none\.mp4: not downloaded") as error:
         decode_video("http://user:password@127.0.0.1:9/none.mp4")
     assert "password" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@127.0.0.1/x.mp4", "http://[bad/x.mp4?secret", "http://:x/?secret"]
+)
+def test_a_malformed_url_is_the_same_one_error(url: str) -> None:
+    with pytest.raises(VideoDecodingError, match="not downloaded") as error:
+        decode_video(url)
+    assert "secret" not in str(error.value)
+
+
+def test_a_url_may_hold_blanks_and_any_letter(tmp_path: Path, server: str) -> None:
+    write_video(tmp_path / "ein schöner Tag.mp4", numbered_frames(4))
+    assert len(decode_video(f"{server}/ein schöner Tag.mp4", 4).frames) == 4
+
+
+def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
+    content = b""
+    for number, (height, width) in enumerate([(48, 64), (64, 96)]):
+        part = tmp_path / f"{number}.ts"
+        with av.open(str(part), "w", format="mpegts") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            for index, picture in enumerate(numbered_frames(10, height, width)):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = number * 10 + index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        content += part.read_bytes()
+    assert decode_video(content, 8).frames.shape == (8, 48, 64, 3)
 
 
 def audio_only(path: Path) -> Path:

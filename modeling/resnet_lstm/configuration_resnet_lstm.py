@@ -42,6 +42,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
     """
 
     model_type = "resnet_lstm"
+    keys_to_ignore_at_inference = ["frame_logits", "lstm_state", "frame_features"]  # noqa: RUF012
     sub_configs = {"backbone_config": ResNetConfig}  # noqa: RUF012 - a class constant, as in transformers
 
     backbone_config: ResNetConfig | dict[str, Any] | None = None

@@ -238,7 +238,9 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         if isinstance(backbone, TorchvisionResNet):
             backbone_config, state_dict = _from_torchvision(backbone)
         else:
-            resnet = ResNetModel.from_pretrained(backbone, dtype=torch.float32)
+            resnet, loading = ResNetModel.from_pretrained(backbone, dtype=torch.float32, output_loading_info=True)
+            if loading["missing_keys"] or loading["mismatched_keys"]:
+                raise ValueError(f"{backbone}: not a ResNet in the layout of microsoft/resnet-50.")
             backbone_config, state_dict = resnet.config, resnet.state_dict()
         model = cls(ResNetLSTMConfig(backbone_config=backbone_config.to_dict(), **config_kwargs))
         model.resnet_lstm.backbone.load_state_dict(state_dict)

@@ -258,9 +258,8 @@ def _name_of(source: VideoSource) -> str:
     if isinstance(source, bytes):
         return f"<{len(source)} bytes>"
     if _is_url(source):
-        url = urllib.parse.urlsplit(str(source))
         # The user name, password and query of a URL may hold a secret.
-        return f"{url.scheme}://{url.hostname}{url.path}"
+        return str(source).split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return str(getattr(source, "name", "<file object>"))
@@ -295,15 +294,20 @@ def _readable(source: VideoSource, name: str) -> Iterator[str | BinaryIO]:
 
 @contextmanager
 def _download(url: str, name: str) -> Iterator[BinaryIO]:
-    request = urllib.request.Request(url, headers={"User-Agent": "resnet-lstm"})  # noqa: S310 - http(s) only, checked
     with tempfile.SpooledTemporaryFile(max_size=_URL_BYTES_IN_MEMORY) as file:
         try:
+            # Blanks and letters beyond ASCII are quoted, as a browser does.
+            quoted = urllib.parse.quote(url, safe=":/?#[]@!$&'()*+,;=%~")
+            request = urllib.request.Request(quoted, headers={"User-Agent": "resnet-lstm"})  # noqa: S310 - http(s)
             with urllib.request.urlopen(request, timeout=_URL_TIMEOUT_SECONDS) as response:  # noqa: S310
                 shutil.copyfileobj(response, file)
         except urllib.error.HTTPError as error:
             raise VideoDecodingError(f"{name}: the server answered {error.code} {error.reason}.") from None
-        except (urllib.error.URLError, http.client.HTTPException) as error:
-            raise VideoDecodingError(f"{name}: not downloaded ({getattr(error, 'reason', error)}).") from None
+        except urllib.error.URLError as error:
+            raise VideoDecodingError(f"{name}: not downloaded ({error.reason}).") from None
+        except (http.client.HTTPException, ValueError) as error:
+            # Their messages may hold the whole URL.
+            raise VideoDecodingError(f"{name}: not downloaded ({type(error).__name__}).") from None
         file.seek(0)
         yield cast(BinaryIO, file)
 
@@ -398,14 +402,15 @@ class _ToPicture:
         # A frame's own `to_ndarray` would set up the colour conversion anew each time.
         self.reformatter = av.video.reformatter.VideoReformatter()
         self.display_matrix: np.ndarray | None = None
-        self.seen_a_frame = False
+        self.size: tuple[int, int] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        if not self.seen_a_frame:
+        if self.size is None:
             matrix = frame.side_data.get("DISPLAYMATRIX")
             self.display_matrix = None if matrix is None else np.frombuffer(matrix, np.int32).reshape(3, 3).copy()
-            self.seen_a_frame = True
-        picture = self.reformatter.reformat(frame, format="rgb24").to_ndarray()
+            # A stream may change its size on the way; its pictures keep that of the first.
+            self.size = frame.width, frame.height
+        picture = self.reformatter.reformat(frame, *self.size, format="rgb24").to_ndarray()
         return picture if self.display_matrix is None else _upright(picture, self.display_matrix)
 
 

@@ -179,14 +179,11 @@ def test_without_regex_groups_are_unknown(own_clips: Path, tmp_path: Path) -> No
     assert not check_leakage(folder).groups_known
 
 
-@pytest.mark.parametrize(
-    ("group_regex", "group"), [(r"^(.*)_part", "cook_cook-0"), (r"\d", "cook_0"), (r"-(\d)_(part)", "cook_0")]
-)
+@pytest.mark.parametrize(("group_regex", "group"), [(r"^(.*)_part", "cook-0"), (r"\d", "0"), (r"-(\d)_(part)", "0")])
 def test_regex_keeps_a_recording_in_one_split(own_clips: Path, tmp_path: Path, group_regex: str, group: str) -> None:
     folder = build_from_folders(own_clips, tmp_path / "out", group_regex=group_regex)
     groups = {clip.file_name: clip.group for split in SPLITS for clip in folder.clips(split)}
     assert groups["cook/cook-0_part1.mp4"] == groups["cook/cook-0_part2.mp4"] == group
-    assert len(set(groups.values())) == 8
     assert folder.split_scheme == "grouped"
     assert check_leakage(folder).shared_group == ()
 

@@ -112,3 +112,17 @@ def test_official_split_without_test_clips_is_an_error() -> None:
 def test_classes_that_a_split_lacks_are_named() -> None:
     lacking = classes_without([("A", "train"), ("A", "test"), ("B", "train")], ["A", "B"])
     assert lacking == {"train": [], "validation": ["A", "B"], "test": ["B"]}
+
+
+def test_a_recording_of_several_classes_stays_in_one_split() -> None:
+    clips = [
+        Clip(f"{label}/{recording}_{part}.mp4", label, f"recording-{recording}")
+        for label in ("cook", "wash", "eat")
+        for recording in range(20)
+        for part in range(2)
+    ]
+    splits = grouped_split(clips, 42)
+    assert {len({splits[c] for c in clips if c.group == f"recording-{n}"}) for n in range(20)} == {1}
+    for split, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
+        assert sum(found == split for found in splits.values()) / len(clips) == pytest.approx(share, abs=0.03)
+    assert splits == grouped_split(clips[::-1], 42)

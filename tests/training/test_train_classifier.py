@@ -46,7 +46,7 @@ class Train:
         return [
             sys.executable, *(launcher or []), str(SCRIPTS / "train.py"),
             "--dataset", str(self.dataset), "--output", str(self.root / output), "--backbone", str(self.backbone),
-            "--cache_dir", str(self.root / "cache"), "--num_frames", "6", "--lstm_hidden_size", "16",
+            "--cache_dir", str(self.root / f"{output}-cache"), "--num_frames", "6", "--lstm_hidden_size", "16",
             "--train_batch_size", "8", "--learning_rate", "0.01", "--num_views", "2", "--num_workers", "0",
             "--early_stopping_patience", "0", "--checkpoint_interval_seconds", "0", *options,
         ]  # fmt: skip
@@ -101,15 +101,17 @@ def test_the_output_directory_is_complete(train: Train, tiny_dataset: VideoFolde
 def test_a_killed_run_resumes_to_the_same_metrics_and_weights(train: Train) -> None:
     options = ("--num_train_epochs", "6")
     train("unbroken", *options)
-    # Killed while the features are extracted, in the first training and in that of the baseline.
-    for appears in ("cache", "broken/checkpoint.safetensors", "broken/baseline/checkpoint.safetensors"):
+    # Killed while features are extracted, in the training of the model and in that of the baseline.
+    for appears in ("broken-cache/*/*/*.safetensors", "broken/checkpoint*", "broken/baseline/checkpoint*"):
         command = train.command("broken", *options, "--resume")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            while not (train.root / appears).exists() and process.poll() is None:
+            while not list(train.root.glob(appears)) and process.poll() is None:
                 time.sleep(0.002)
             time.sleep(0.05)
             process.send_signal(signal.SIGKILL)
+        assert not (train.root / "broken" / "config.json").exists()
     train("broken", *options, "--resume")
+    assert "finished already" in train("broken", *options, "--resume").stdout
     assert train.metrics("broken") == train.metrics("unbroken")
     assert train.metrics("broken/baseline") == train.metrics("unbroken/baseline")
     broken, unbroken = (load_file(train.root / name / "model.safetensors") for name in ("broken", "unbroken"))
@@ -141,14 +143,33 @@ def test_the_backbone_can_be_trained_too(train: Train, tiny_backbone: Path) -> N
 def test_two_processes_train_one_model(train: Train) -> None:
     run = train("model", "--num_train_epochs", "3", "--no_baseline", launcher=TORCHRUN)
     assert run.stdout.count("trained 3 epochs") == 1
-    assert (train.root / "model" / "metrics.json").is_file()
+    assert train.metrics("model")["clips"] == 4
+    assert len(list((train.root / "model-cache").rglob("*.safetensors"))) == 32 * 2 + 4 + 4
     log = [json.loads(line) for line in (train.root / "model" / "training_log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in log] == [0, 1, 2]
 
 
-def test_errors_are_one_line_with_exit_status_2(train: Train) -> None:
-    train.dataset = train.root / "nowhere"
-    run = train("model", check=False)
+def test_a_folder_of_other_things_is_left_alone(train: Train) -> None:
+    output = train.root / "project"
+    output.mkdir()
+    (output / "config.json").write_text('{"model_type": "bert"}')
+    run = train("project", "--overwrite", check=False)
     assert run.returncode == 2
-    assert "nowhere: not a VideoFolder" in run.stderr
+    assert "holds something else than a model" in run.stderr
+    assert (output / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dataset", "nowhere"), "nowhere: not a VideoFolder"),
+        (("--epochs", "3"), "unknown arguments: --epochs 3"),
+        (("--dropout", "1.0"), "dropout=1.0: must be in [0, 1)"),
+        (("--report_to", "nothing"), "report_to=nothing"),
+    ],
+)
+def test_errors_are_one_line_with_exit_status_2(train: Train, options: tuple[str, str], message: str) -> None:
+    run = train("model", *options, check=False)
+    assert run.returncode == 2
+    assert message in run.stderr
     assert "Traceback" not in run.stderr

@@ -201,7 +201,7 @@ def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], 
         if not clips:
             empty.append(folder.name)
         for path in clips:
-            group = f"{folder.name}_{_match_group(pattern, path)}" if pattern else None
+            group = _match_group(pattern, path) if pattern else None
             sources.append((path, Clip(f"{folder.name}/{path.name}", folder.name, group)))
     if empty:
         logger.warning("folders without clips, which are no classes: %s", ", ".join(empty))

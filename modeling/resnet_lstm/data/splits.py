@@ -22,8 +22,9 @@ VALIDATION_FRACTION = 0.1
 def grouped_split(clips: Iterable[Clip], seed: int) -> dict[Clip, str]:
     """Split every class near 80/10/10 with no group in two splits.
 
-    A class of three or more groups has at least one in each split. A class of two has none for validation, a class of
-    one is all training: see `classes_without`. A clip without a group is a group of its own.
+    A group may hold clips of several classes. A class of three or more groups has at least one in each split. A class
+    of two has none for validation, a class of one is all training: see `classes_without`. A clip without a group is a
+    group of its own.
 
     Returns:
         The split of each clip.
@@ -89,17 +90,29 @@ def classes_without(splits: Iterable[tuple[str, str]], labels: Sequence[str]) ->
 
 
 def _deal(clips: Iterable[Clip], seed: int, group_of: Callable[[Clip], str]) -> dict[Clip, str]:
-    splits: dict[Clip, str] = {}
-    for label, groups in _groups_by_label(clips, group_of).items():
+    split_of_group: dict[str, str] = {}
+    groups_by_label = _groups_by_label(clips, group_of)
+    for label, groups in sorted(groups_by_label.items()):
         num_clips = sum(map(len, groups.values()))
-        order = _shuffled(groups, seed, label)
-        test = _take(order, groups, num_clips * TEST_FRACTION, leave=2 if len(order) > 2 else 1)
+        # A recording that shows several actions went where the first of them put it; it counts towards the shares.
+        dealt = {split: [g for g in groups if split_of_group.get(g) == split] for split in SPLITS}
+        wanted = {
+            split: fraction * num_clips - sum(len(groups[group]) for group in dealt[split])
+            for split, fraction in (("test", TEST_FRACTION), ("validation", VALIDATION_FRACTION))
+        }
+        order = _shuffled(groups.keys() - split_of_group.keys(), seed, label)
+        leave = 2 if len(order) > 2 else 1
+        test = _take(order, groups, wanted["test"], leave, at_least_one=not dealt["test"])
         rest = [group for group in order if group not in test]
-        validation = _take(rest, groups, num_clips * VALIDATION_FRACTION, leave=1)
+        validation = _take(rest, groups, wanted["validation"], leave=1, at_least_one=not dealt["validation"])
         for group in order:
-            split = "test" if group in test else "validation" if group in validation else "train"
-            splits.update(dict.fromkeys(groups[group], split))
-    return splits
+            split_of_group[group] = "test" if group in test else "validation" if group in validation else "train"
+    return {
+        clip: split_of_group[group]
+        for groups in groups_by_label.values()
+        for group, members in groups.items()
+        for clip in members
+    }
 
 
 def _groups_by_label(clips: Iterable[Clip], group_of: Callable[[Clip], str]) -> dict[str, dict[str, list[Clip]]]:
@@ -116,8 +129,10 @@ def _shuffled(groups: Collection[str], seed: int, label: str) -> list[str]:
     return order
 
 
-def _take(order: Sequence[str], groups: dict[str, list[Clip]], num_clips: float, leave: int) -> set[str]:
-    """The groups, at least one if `leave` allows, whose clips come near `num_clips`; at least `leave` stay behind."""
+def _take(
+    order: Sequence[str], groups: dict[str, list[Clip]], num_clips: float, leave: int, at_least_one: bool = True
+) -> set[str]:
+    """The groups whose clips come near `num_clips`, at least one if `leave` allows; at least `leave` stay behind."""
     taken: set[str] = set()
     count = 0
     for group in order:
@@ -125,7 +140,7 @@ def _take(order: Sequence[str], groups: dict[str, list[Clip]], num_clips: float,
         if len(order) - len(taken) > leave and abs(count + size - num_clips) < abs(count - num_clips):
             taken.add(group)
             count += size
-    if not taken and len(order) > leave:
+    if not taken and at_least_one and len(order) > leave:
         # Every group is too large for the few clips wanted, so the smallest errs least.
         taken.add(min(order, key=lambda group: len(groups[group])))
     return taken

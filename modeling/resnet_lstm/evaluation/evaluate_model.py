@@ -31,7 +31,7 @@ def evaluate_model(
     num_workers: int | None = None,
     model_name: str = "resnet-lstm",
 ) -> EvaluationReport:
-    """Score a model on a split of a dataset.
+    """Score a model on a split of a dataset, in this process alone.
 
     Args:
         model: The model.
@@ -72,7 +72,7 @@ def evaluate_model(
         split=split,
         split_scheme=folder.info.get("split_scheme", "unknown"),
         leaky=bool(folder.info.get("leaky")),
-        leakage=check_leakage(folder, split).to_dict(),
+        leakage=check_leakage(folder, split).to_dict() if folder.clips("train") else None,
         model_name=model_name,
         dataset_name=folder.info.get("name", folder.root.name),
     )
@@ -107,7 +107,14 @@ def _logits_from_features(
     num_workers: int | None,
 ) -> dict[Path, np.ndarray]:
     extract_features(
-        model.resnet_lstm, processor, cache, files, [UNIFORM], batch_size=batch_size, num_workers=num_workers
+        model.resnet_lstm,
+        processor,
+        cache,
+        files,
+        [UNIFORM],
+        batch_size=batch_size,
+        num_workers=num_workers,
+        distributed=False,
     )
     was_training = model.training
     model.eval()

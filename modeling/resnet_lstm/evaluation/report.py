@@ -101,11 +101,14 @@ class EvaluationReport:
         directory.mkdir(parents=True, exist_ok=True)
         report = self.to_dict()
         classes = report["per_class"]
-        matrix_header = ["true \\ predicted", *self.label_names]
+        split = self._split_words()
+        matrix_header = [f"true \\ predicted, {split}", *self.label_names]
         matrix_rows = ([name, *row] for name, row in zip(self.label_names, report["confusion_matrix"], strict=True))
-        title = f"{self.model_name}\n{self._split_words()}"
+        title = f"{self.model_name}\n{split}\nleakage: {leakage_sentence(self.leakage)}"
 
-        _write_text(directory / "per_class.csv", _csv(classes[0], (row.values() for row in classes)))
+        _write_text(
+            directory / "per_class.csv", _csv([*classes[0], "split"], ([*row.values(), split] for row in classes))
+        )
         _write_text(directory / "confusion_matrix.csv", _csv(matrix_header, matrix_rows))
         predictions = list(self._predictions())
         _write_text(directory / "predictions.csv", _csv(predictions[0], (row.values() for row in predictions)))
@@ -160,6 +163,7 @@ class EvaluationReport:
                 "score_of_predicted": round(float(probabilities[clip, guess]), 6),
                 "score_of_label": round(float(probabilities[clip, label]), 6),
                 "group": group,
+                "split": self._split_words(),
             }
 
 

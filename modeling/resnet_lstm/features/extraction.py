@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
@@ -53,8 +54,8 @@ class Extraction:
     """What `extract_features` did.
 
     Attributes:
-        extracted: How many features (clips times views) this process computed.
-        cached: How many it found in the cache.
+        extracted: How many features (clips times views) were computed.
+        cached: How many were in the cache already.
         failed: Clips that could not be decoded, each with the reason.
     """
 
@@ -98,6 +99,7 @@ def extract_features(
     *,
     batch_size: int = 1,
     num_workers: int | None = None,
+    distributed: bool = True,
 ) -> Extraction:
     """Put the features of clips into a cache; those that are there already are not computed again.
 
@@ -112,17 +114,20 @@ def extract_features(
         views: Which views of each.
         batch_size: Clips that pass the backbone together: 1 suits a CPU, 16 or more a GPU.
         num_workers: Processes that decode ahead; by default one for each two cores, up to 8.
+        distributed: Share the clips with the other processes of the run, all of which must make this call.
 
     Returns:
-        What was done by this process. A clip that cannot be decoded is listed there; the rest are done.
+        What was done, by all processes together. A clip that cannot be decoded is listed there; the rest are done.
     """
-    state = PartialState()
+    state = PartialState() if distributed else None
     wanted = {(clip.sha256, view.name): _Job(clip, view) for clip in clips for view in views}
     missing = [job for job in wanted.values() if not cache.has(job.clip.sha256, job.view)]
     result = Extraction(cached=len(wanted) - len(missing))
-    # No process may look for what is missing after another has begun to fill it in.
-    state.wait_for_everyone()
-    jobs = missing[state.process_index :: state.num_processes]
+    jobs = missing
+    if state is not None:
+        # No process may look for what is missing after another has begun to fill it in.
+        state.wait_for_everyone()
+        jobs = missing[state.process_index :: state.num_processes]
 
     loader = DataLoader(
         _PixelValues(jobs, processor),
@@ -133,7 +138,9 @@ def extract_features(
     )
     training = model.training
     model.eval()
-    with tqdm(total=len(jobs), unit="clip", desc="features", disable=not state.is_main_process) as progress:
+    with tqdm(
+        total=len(jobs), unit="clip", desc="features", disable=state is not None and not state.is_main_process
+    ) as progress:
         for batch in loader if jobs else ():
             decoded = [(job, pixels) for job, pixels in batch if isinstance(pixels, torch.Tensor)]
             for job, error in batch:
@@ -147,7 +154,10 @@ def extract_features(
                 result.extracted += len(decoded)
             progress.update(len(batch))
     model.train(training)
-    state.wait_for_everyone()
+    if state is not None:
+        results: list[Extraction] = gather_object([result])
+        result.extracted = sum(share.extracted for share in results)
+        result.failed = {path: cause for share in results for path, cause in share.failed.items()}
     return result
 
 

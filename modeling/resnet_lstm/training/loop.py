@@ -50,6 +50,10 @@ class ResumeError(ValueError):
     """A checkpoint does not belong to the run that shall go on from it."""
 
 
+class DivergenceError(ValueError):
+    """The training loss is no finite number any more."""
+
+
 @dataclass
 class Progress:
     """Where a run stands.
@@ -99,6 +103,8 @@ class TrainingLoop:
         output_dir: Where checkpoint, best weights and log go.
         accelerator: Devices, processes, precision and trackers.
         num_workers: Processes that load ahead.
+        split_scheme: How the dataset was split; stands in every line of the log.
+        log_prefix: Put before the names of the figures that trackers get.
         run_facts: What else makes this run this run; a checkpoint of a run with other facts is refused.
     """
 
@@ -112,6 +118,8 @@ class TrainingLoop:
         output_dir: Path,
         accelerator: Accelerator,
         num_workers: int = 0,
+        split_scheme: str = "unknown",
+        log_prefix: str = "",
         run_facts: dict[str, Any] | None = None,
     ) -> None:
         self.settings = settings
@@ -120,6 +128,10 @@ class TrainingLoop:
         self.train_dataset = train_dataset
         # JSON and back, so that facts compare equal to those of a checkpoint.
         self.run_facts = json.loads(json.dumps({"settings": asdict(settings), **(run_facts or {})}))
+        # How often a run is saved does not change how it ends.
+        del self.run_facts["settings"]["checkpoint_interval_seconds"]
+        self.split_scheme = split_scheme
+        self.log_prefix = log_prefix
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -158,7 +170,7 @@ class TrainingLoop:
 
         Raises:
             ResumeError: The checkpoint is of a run with other settings or data.
-            FloatingPointError: The loss is not finite.
+            DivergenceError: The loss is not finite.
         """
         if resume and (self.output_dir / CHECKPOINT_FILE).is_file():
             self._load_checkpoint()
@@ -181,8 +193,8 @@ class TrainingLoop:
         progress, settings, accelerator = self.progress, self.settings, self.accelerator
         self.model.train()
         self.train_dataset.set_epoch(progress.epoch)
-        self.train_loader.set_epoch(progress.epoch)
         loader = skip_first_batches(self.train_loader, progress.batches) if progress.batches else self.train_loader
+        loader.set_epoch(progress.epoch)
         for batch in loader:
             step = progress.epoch * len(self.train_loader) + progress.batches
             # Each process drops other units.
@@ -209,7 +221,7 @@ class TrainingLoop:
             progress.loss_sum += accelerator.reduce(loss.detach(), "mean").item() * len(labels)
             progress.num_clips += len(labels)
             if not math.isfinite(progress.loss_sum):
-                raise FloatingPointError(
+                raise DivergenceError(
                     f"epoch {progress.epoch}, batch {progress.batches}: the loss is {loss.item()}. "
                     f"Try a lower learning rate than {settings.learning_rate}."
                 )
@@ -225,6 +237,7 @@ class TrainingLoop:
             "train_loss": progress.loss_sum / progress.num_clips,
             **{f"validation_{name}": value for name, value in self._validate().items()},
             "learning_rate": self.scheduler.get_last_lr()[0],
+            "split_scheme": self.split_scheme,
         }
         progress.seconds = record["seconds"] = time.monotonic() - started
         progress.history.append(record)
@@ -232,7 +245,8 @@ class TrainingLoop:
             progress.epoch, record[f"validation_{self.settings.metric_for_best_model}"]
         )
         progress.epoch, progress.batches, progress.loss_sum, progress.num_clips = progress.epoch + 1, 0, 0.0, 0
-        self.accelerator.log({k: v for k, v in record.items() if k != "epoch"}, step=record["epoch"])
+        figures = {f"{self.log_prefix}{name}": v for name, v in record.items() if isinstance(v, float)}
+        self.accelerator.log(figures, step=record["epoch"])
         if self.accelerator.is_main_process:
             # The checkpoint comes last: whatever is lost before it is done again, the same.
             if is_best:

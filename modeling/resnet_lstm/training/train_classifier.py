@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DataLoaderConfiguration, set_seed
 
 from ..accelerator import create_accelerator
@@ -19,12 +20,14 @@ from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder
 from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
-from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features, training_views
+from ..features import UNIFORM, ClipFile, FeatureCache, View, clip_files, extract_features, training_views
+from ..features.cache import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..publishing import DatasetFacts, ModelFacts, write_model_card
+from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .datasets import ClipDataset, FeatureDataset
-from .loop import BEST_FILE, CHECKPOINT_FILE, TrainingLoop, TrainingResult, class_weights
+from .loop import BEST_FILE, CHECKPOINT_FILE, LOG_FILE, TrainingLoop, TrainingResult, class_weights
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -112,6 +115,7 @@ def train_classifier(
         OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
         ResumeError: The checkpoint there is of another run.
     """
+    _check_trackers(options.report_to)
     accelerator = create_accelerator(
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         log_with=list(options.report_to) or None,
@@ -124,7 +128,7 @@ def train_classifier(
         _prepare_output(output_dir, options)
     accelerator.wait_for_everyone()
     if options.report_to:
-        accelerator.init_trackers("resnet-lstm", config=asdict(settings))
+        accelerator.init_trackers("resnet-lstm", config={**asdict(settings), "split_scheme": folder.split_scheme})
 
     model, result = _train(folder, output_dir, build_model, processor, settings, options, accelerator, head or {})
     baseline_model = None
@@ -135,14 +139,22 @@ def train_classifier(
         accelerator.wait_for_everyone()
         baseline_head = {**(head or {}), "num_lstm_layers": 0}
         baseline_model, _ = _train(
-            folder, baseline_dir, build_model, processor, settings, options, accelerator, baseline_head
+            folder, baseline_dir, build_model, processor, settings, options, accelerator, baseline_head, "baseline/"
         )
+    if folder.clips("test") and model.resnet_lstm.backbone_is_frozen:
+        # All processes share this work; the scoring, which one of them does, then finds the features in the cache.
+        _extracted(*_labelled_clips(folder, "test", model.config), model, processor, accelerator, [UNIFORM], options)
 
     report = baseline = None
     if accelerator.is_main_process:
         model.save_pretrained(output_dir)
         processor.save_pretrained(output_dir)
-        plot_training_curves(output_dir / "training_curves.png", result.history, best_epoch=result.best_epoch)
+        plot_training_curves(
+            output_dir / "training_curves.png",
+            result.history,
+            best_epoch=result.best_epoch,
+            title=f"{output_dir.name}, split {folder.split_scheme}",
+        )
         if folder.clips("test"):
             report = _score(model, processor, folder, options, accelerator, output_dir.name)
             report.write(output_dir)
@@ -150,17 +162,31 @@ def train_classifier(
                 baseline = _score(baseline_model, processor, folder, options, accelerator, "mean of frames")
                 baseline.write(output_dir / BASELINE_FOLDER)
             _write_card(output_dir, model, folder, report, baseline, settings, result, base_model)
-        for directory in (output_dir, output_dir / BASELINE_FOLDER):
-            for name in (CHECKPOINT_FILE, BEST_FILE):
-                (directory / name).unlink(missing_ok=True)
+        _remove_checkpoints(output_dir)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return TrainedClassifier(model, processor, report, baseline, result)
 
 
+def is_finished(output_dir: Path) -> bool:
+    """Whether a directory holds a trained model, and no checkpoint of a run that has yet to end."""
+    return _holds_model(output_dir) and not (output_dir / CHECKPOINT_FILE).is_file()
+
+
+def _holds_model(output_dir: Path) -> bool:
+    try:
+        config = json.loads((output_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == ResNetLSTMConfig.model_type
+
+
 def _prepare_output(output_dir: Path, options: RunOptions) -> None:
-    finished = (output_dir / "config.json").is_file()
+    finished = _holds_model(output_dir)
     begun = (output_dir / CHECKPOINT_FILE).is_file()
+    entries = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
+    if not finished and not begun and entries - {"logs", BASELINE_FOLDER, BEST_FILE, LOG_FILE}:
+        raise OutputExistsError(f"{output_dir}: holds something else than a model. Choose a new or an empty folder.")
     if (finished or begun) and options.overwrite:
         shutil.rmtree(output_dir)
     elif finished and not (options.resume and begun):
@@ -168,6 +194,22 @@ def _prepare_output(output_dir: Path, options: RunOptions) -> None:
     elif begun and not options.resume:
         raise OutputExistsError(f"{output_dir}: holds an unfinished run. Resume it, or overwrite it.")
     output_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_checkpoints(output_dir: Path) -> None:
+    # The run's own checkpoint last: as long as it is there, the run can be resumed to do the rest.
+    for directory in (output_dir / BASELINE_FOLDER, output_dir):
+        for name in (BEST_FILE, CHECKPOINT_FILE):
+            for left_by_a_killed_process in directory.glob(f".{name}.*"):
+                left_by_a_killed_process.unlink()
+            (directory / name).unlink(missing_ok=True)
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    available = {tracker.value for tracker in get_available_trackers()}
+    for name in names:
+        if name not in available:
+            raise ValueError(f"report_to={name}: its package is not installed, or accelerate knows no such tracker.")
 
 
 def _train(
@@ -179,6 +221,7 @@ def _train(
     options: RunOptions,
     accelerator: Accelerator,
     head: Mapping[str, Any],
+    log_prefix: str = "",
 ) -> tuple[ResNetLSTMForVideoClassification, TrainingResult]:
     set_seed(settings.seed)
     model = build_model(
@@ -191,18 +234,19 @@ def _train(
     labelled = {split: _labelled_clips(folder, split, model.config) for split in ("train", "validation")}
     datasets: dict[str, FeatureDataset | ClipDataset] = {}
     if model.resnet_lstm.backbone_is_frozen:
-        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
         for split, views in (("train", training_views(options.num_views, settings.flip)), ("validation", [UNIFORM])):
-            clips, labels = _extracted(*labelled[split], model, processor, cache, views, options)
-            if not clips:
-                raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
+            clips, labels, cache = _extracted(*labelled[split], model, processor, accelerator, views, options)
             datasets[split] = FeatureDataset(clips, labels, cache, views, settings.seed)
         num_workers = 0
     else:
         for split, augment in (("train", True), ("validation", False)):
             flip = augment and settings.flip
-            datasets[split] = ClipDataset(*labelled[split], processor, augment, flip, settings.seed)
+            datasets[split] = ClipDataset(*_decodable(*labelled[split]), processor, augment, flip, settings.seed)
         num_workers = (os.cpu_count() or 2) // 2 if options.num_workers is None else options.num_workers
+
+    for split, dataset in datasets.items():
+        if not len(dataset):
+            raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
 
     loop = TrainingLoop(
         model,
@@ -213,11 +257,17 @@ def _train(
         output_dir,
         accelerator,
         num_workers,
+        split_scheme=folder.split_scheme,
+        log_prefix=log_prefix,
         run_facts={
+            "backbone_is_frozen": model.resnet_lstm.backbone_is_frozen,
+            "backbone_sha256": state_dict_sha256(model.resnet_lstm.backbone),
             "clips": {split: [clip.sha256 for clip in dataset.clips] for split, dataset in datasets.items()},
             "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
             "num_processes": accelerator.num_processes,
             "num_views": options.num_views,
+            "precision": accelerator.mixed_precision,
+            "processor": processor.to_dict(),
         },
     )
     result = loop.run(options.resume)
@@ -233,16 +283,30 @@ def _labelled_clips(folder: VideoFolder, split: str, config: ResNetLSTMConfig) -
     return clip_files(folder, split), [config.label2id[clip.label] for clip in clips]
 
 
+def _decodable(clips: list[ClipFile], labels: list[int]) -> tuple[list[ClipFile], list[int]]:
+    """The clips that can be opened; the others are named in a warning."""
+    kept = []
+    for clip, label in zip(clips, labels, strict=True):
+        try:
+            probe_video(clip.path)
+        except VideoDecodingError as error:
+            logger.warning("left out: %s", error)
+        else:
+            kept.append((clip, label))
+    return [clip for clip, _ in kept], [label for _, label in kept]
+
+
 def _extracted(
     clips: list[ClipFile],
     labels: list[int],
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
-    cache: FeatureCache,
-    views: list[Any],
+    accelerator: Accelerator,
+    views: list[View],
     options: RunOptions,
-) -> tuple[list[ClipFile], list[int]]:
-    """The clips whose features are in the cache, after extracting those that were missing."""
+) -> tuple[list[ClipFile], list[int], FeatureCache]:
+    """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
+    cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
     extract_features(
         model.resnet_lstm,
         processor,
@@ -256,6 +320,7 @@ def _extracted(
     return (
         [clip for clip, found in zip(clips, there, strict=True) if found],
         [label for label, found in zip(labels, there, strict=True) if found],
+        cache,
     )
 
 
@@ -305,7 +370,7 @@ def _write_card(
         output_dir,
         metrics=report.to_dict(),
         model_facts=ModelFacts(
-            repo_id=output_dir.name,
+            repo_id=output_dir.name if output_dir.is_absolute() else output_dir.as_posix(),
             base_model=base_model,
             head=f"{lstm} reads them in order" if layers else "a classifier scores each, blind to their order",
             num_frames=model.config.num_frames,
