@@ -89,6 +89,16 @@ def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
     return model.eval()
 
 
+@pytest.fixture
+def model_dir(
+    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
+) -> Path:
+    """Where `tiny_model` and `tiny_processor` are saved."""
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_processor.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> VideoFolder:
     """20 generated clips of each of two classes, in splits of 16, 2 and 2."""

@@ -36,15 +36,6 @@ print(json.dumps([{answer["label"]: answer["score"] for answer in classify(clip)
 """
 
 
-@pytest.fixture
-def model_dir(
-    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
-) -> Path:
-    tiny_model.save_pretrained(tmp_path / "model")
-    tiny_processor.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
-
-
 def test_all_ways_to_a_prediction_give_the_same_logits(
     tiny_model: ResNetLSTMForVideoClassification,
     tiny_processor: ResNetLSTMVideoProcessor,

@@ -10,6 +10,7 @@ import pytest
 
 from resnet_lstm.data.leakage import Leakage
 from resnet_lstm.evaluation import EvaluationReport, evaluate_predictions
+from resnet_lstm.evaluation.report import leakage_words
 
 NAMES = ["archery", "biking", "diving", "fencing", "knitting", "rowing"]
 CLEAN = Leakage("test", num_clips=48, groups_known=True, shared_group=(), same_bytes=()).to_dict()
@@ -155,3 +156,10 @@ def test_top5_of_three_classes_is_called_top3() -> None:
 def test_file_names_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="48 rows of logits, 1 file names"):
         report(file_names=["clip.mp4"])
+
+
+def test_the_leakage_fits_a_picture_title() -> None:
+    found = {"num_clips": 121, "groups_known": True, "shared_group": 119, "same_bytes": 0}
+    assert leakage_words(found) == "119 of 121 clips share a group with training"
+    assert leakage_words({**found, "shared_group": None}) == "groups unknown, 0 copies of training clips"
+    assert leakage_words(None) == "leakage not checked"

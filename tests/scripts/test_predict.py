@@ -9,17 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import SCRIPTS, numbered_frames
-from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data.video_encoding import write_video
-
-
-@pytest.fixture
-def model_dir(
-    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
-) -> Path:
-    tiny_model.save_pretrained(tmp_path / "model")
-    tiny_processor.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
 
 
 def predict(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -104,7 +104,7 @@ class EvaluationReport:
         split = self._split_words()
         matrix_header = [f"true \\ predicted, {split}", *self.label_names]
         matrix_rows = ([name, *row] for name, row in zip(self.label_names, report["confusion_matrix"], strict=True))
-        title = f"{self.model_name}\n{split}\nleakage: {leakage_sentence(self.leakage)}"
+        title = f"{self.model_name}\n{split}\n{leakage_words(self.leakage)}"
 
         _write_text(
             directory / "per_class.csv", _csv([*classes[0], "split"], ([*row.values(), split] for row in classes))
@@ -254,6 +254,15 @@ def leakage_sentence(leakage: Mapping[str, Any] | None) -> str:
         f"of {leakage['num_clips']} {leakage['split']} clips, {leakage['same_bytes']} equal a training clip byte for "
         f"byte; {groups}"
     )
+
+
+def leakage_words(leakage: Mapping[str, Any] | None) -> str:
+    """The same in the few words that fit a picture."""
+    if leakage is None:
+        return "leakage not checked"
+    if leakage["shared_group"] is None:
+        return f"groups unknown, {leakage['same_bytes']} copies of training clips"
+    return f"{leakage['shared_group']} of {leakage['num_clips']} clips share a group with training"
 
 
 def few_groups_sentence(num_groups: int) -> str:
