@@ -146,6 +146,7 @@ def train_classifier(
         _extracted(*_labelled_clips(folder, "test", model.config), model, processor, accelerator, [UNIFORM], options)
 
     report = baseline = None
+    name = output_dir.resolve().name  # also of "."
     if accelerator.is_main_process:
         model.save_pretrained(output_dir)
         processor.save_pretrained(output_dir)
@@ -153,10 +154,10 @@ def train_classifier(
             output_dir / "training_curves.png",
             result.history,
             best_epoch=result.best_epoch,
-            title=f"{output_dir.name}, split {folder.split_scheme}",
+            title=f"{name}, split {folder.split_scheme}",
         )
         if folder.clips("test"):
-            report = _score(model, processor, folder, options, accelerator, output_dir.name)
+            report = _score(model, processor, folder, options, accelerator, name)
             report.write(output_dir)
             if baseline_model is not None:
                 baseline = _score(baseline_model, processor, folder, options, accelerator, "mean of frames")
@@ -370,7 +371,7 @@ def _write_card(
         output_dir,
         metrics=report.to_dict(),
         model_facts=ModelFacts(
-            repo_id=output_dir.name if output_dir.is_absolute() else output_dir.as_posix(),
+            repo_id=report.model_name if output_dir.is_absolute() else output_dir.as_posix(),
             base_model=base_model,
             head=f"{lstm} reads them in order" if layers else "a classifier scores each, blind to their order",
             num_frames=model.config.num_frames,
