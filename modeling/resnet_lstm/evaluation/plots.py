@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..whole_file import written_whole
+
 BLUE, ORANGE, GREY = "#2f6db5", "#e07b39", "#8a8f98"
 DOTS_PER_INCH = 150
 # Above this many classes the counts in the cells of a confusion matrix can no longer be read.
@@ -290,12 +292,7 @@ def _draw_top_classes(axes: Axes, top: Sequence[tuple[str, float]]) -> None:
 
 
 def _save(figure: Figure, path: str | Path) -> Path:
-    """Write under a temporary name first: a reader never meets half a picture."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..whole_file import written_whole
 from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups
 from .metrics import TOP_K, Metrics, checked_predictions, compute_metrics, log_probabilities
 from .plots import plot_confusion_matrix, plot_per_class_f1
@@ -284,6 +285,5 @@ def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -15,6 +15,7 @@ from transformers import ResNetModel
 
 from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..whole_file import written_whole
 from .views import View
 
 # What a processor saves but does not see pixels by.
@@ -64,7 +65,8 @@ class FeatureCache:
         key = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
         self.directory = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
         self.directory.mkdir(parents=True, exist_ok=True)
-        _write_whole(self.directory / "key.json", lambda path: path.write_text(key))
+        with written_whole(self.directory / "key.json") as temporary:
+            temporary.write_text(key)
 
     def path(self, clip_sha256: str, view: View) -> Path:
         """Where the features of a clip are, or would be."""
@@ -92,7 +94,8 @@ class FeatureCache:
         path = self.path(clip_sha256, view)
         path.parent.mkdir(exist_ok=True)
         tensors = {"frame_features": frame_features.float().cpu().contiguous()}
-        _write_whole(path, lambda temporary: save_file(tensors, temporary))
+        with written_whole(path) as temporary:
+            save_file(tensors, temporary)
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:
@@ -103,12 +106,3 @@ def state_dict_sha256(module: torch.nn.Module) -> str:
         digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, write: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,14 +8,15 @@ from typing import Any, NotRequired, TypedDict
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from resnet_lstm.evaluation.intervals import FEW_GROUPS
-from resnet_lstm.evaluation.report import (
+from ..evaluation.intervals import FEW_GROUPS
+from ..evaluation.report import (
     few_groups_sentence,
     figure_names,
     leakage_sentence,
     percent,
     split_words,
 )
+from ..whole_file import written_whole
 
 TASK = "video-classification"
 PICTURES = {
@@ -140,9 +141,9 @@ def write_model_card(
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
 
     path = directory / "README.md"
-    temporary = path.with_name(".README.md.tmp")
-    card.save(temporary)
-    return temporary.replace(path)
+    with written_whole(path) as temporary:
+        card.save(temporary)
+    return path
 
 
 def _card_data(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> ModelCardData:

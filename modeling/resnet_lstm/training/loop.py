@@ -27,6 +27,7 @@ from transformers import get_scheduler
 
 from ..evaluation.metrics import compute_metrics
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..whole_file import written_whole
 from .checkpoint import (
     load_optimizer_tensors,
     load_tensors,
@@ -277,9 +278,8 @@ class TrainingLoop:
         return {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
 
     def _write_log(self) -> None:
-        temporary = self.output_dir / f".{LOG_FILE}"
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in self.progress.history))
-        temporary.replace(self.output_dir / LOG_FILE)
+        with written_whole(self.output_dir / LOG_FILE) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in self.progress.history))
 
     def _checkpoint_is_due(self) -> bool:
         return time.monotonic() - self.last_checkpoint_at >= self.settings.checkpoint_interval_seconds

@@ -26,6 +26,7 @@ from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..publishing import DatasetFacts, ModelFacts, write_model_card
 from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..whole_file import written_whole
 from .datasets import ClipDataset, FeatureDataset
 from .loop import BEST_FILE, CHECKPOINT_FILE, LOG_FILE, TrainingLoop, TrainingResult, class_weights
 from .settings import TrainingSettings
@@ -395,6 +396,5 @@ def _write_card(
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
