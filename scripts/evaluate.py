@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
         model, processor = load_model(args.model)
-        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm, processor)
         report = evaluate_model(
             model,
             processor,

@@ -39,8 +39,11 @@ class Arguments:
     )
     train_backbone: bool = field(default=False, metadata={"help": "Train the backbone too, end to end on the clips."})
     num_frames: int = field(default=16, metadata={"help": "Frames of a clip."})
-    num_lstm_layers: int = field(default=1, metadata={"help": "0 trains the order-blind mean of frames."})
-    lstm_hidden_size: int = field(default=512, metadata={"help": "Units of an LSTM layer."})
+    num_lstm_layers: int = field(default=1, metadata={"help": "0 leaves the LSTM out."})
+    lstm_hidden_size: int = field(default=256, metadata={"help": "Units of an LSTM layer."})
+    temporal_change: bool = field(
+        default=True, metadata={"help": "Read the change between frames; else the frames themselves."}
+    )
     dropout: float = field(default=0.5, metadata={"help": "Dropout of the head."})
     num_views: int = field(default=1, metadata={"help": "Cached views of each training clip, to augment by."})
     baseline: bool = field(default=True, metadata={"help": "Also train the order-blind baseline, to stand beside it."})
@@ -92,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
             head={
                 "num_lstm_layers": args.num_lstm_layers,
                 "lstm_hidden_size": args.lstm_hidden_size,
+                "temporal_change": args.temporal_change,
                 "dropout": args.dropout,
             },
             base_model=None if Path(args.backbone).exists() else args.backbone,

@@ -38,8 +38,8 @@ def test_shapes(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torc
     assert outputs.loss.shape == ()
     assert outputs.logits.shape == (2, 3)
     assert outputs.frame_logits.shape == (2, 6, 3)
-    assert outputs.frame_features.shape == (2, 6, 16)
-    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12)] * 2
+    assert outputs.frame_features.shape == (2, 6, 64)
+    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (1, 2, 64)]
     assert isinstance(tiny_model(pixel_values, return_dict=False), tuple)
 
 
@@ -62,7 +62,7 @@ def test_exactly_one_input_is_taken(tiny_model: ResNetLSTMForVideoClassification
     with pytest.raises(ValueError, match="exactly one"):
         tiny_model()
     with pytest.raises(ValueError, match="exactly one"):
-        tiny_model(pixel_values, frame_features=torch.zeros(2, 6, 16))
+        tiny_model(pixel_values, frame_features=torch.zeros(2, 6, 64))
     with pytest.raises(ValueError, match=r"\[2, 3, 32, 32\]"):
         tiny_model(pixel_values[:, 0])
 
@@ -86,14 +86,36 @@ def test_the_state_goes_on_where_it_left_off(
     torch.testing.assert_close(torch.cat([first.frame_logits, second.frame_logits], dim=1), whole)
 
 
-def test_order_matters_with_an_lstm_and_not_without(tiny_backbone: Path, pixel_values: torch.Tensor) -> None:
-    for num_lstm_layers in (0, 1, 2):
-        set_seed(0)
-        model = ResNetLSTMForVideoClassification.from_backbone(
-            tiny_backbone, num_lstm_layers=num_lstm_layers, lstm_hidden_size=12
-        ).eval()
-        same = torch.allclose(model(pixel_values).logits, model(pixel_values.flip(1)).logits, atol=1e-6)
-        assert same == (num_lstm_layers == 0)
+@pytest.mark.parametrize("temporal_change", [False, True])
+@pytest.mark.parametrize("num_lstm_layers", [0, 1, 2])
+def test_order_matters_unless_there_is_neither_change_nor_lstm(
+    tiny_backbone: Path, pixel_values: torch.Tensor, temporal_change: bool, num_lstm_layers: int
+) -> None:
+    set_seed(0)
+    model = ResNetLSTMForVideoClassification.from_backbone(
+        tiny_backbone, temporal_change=temporal_change, num_lstm_layers=num_lstm_layers, lstm_hidden_size=12
+    ).eval()
+    same = torch.allclose(model(pixel_values).logits, model(pixel_values.flip(1)).logits, atol=1e-6)
+    assert same == (num_lstm_layers == 0 and not temporal_change)
+
+
+def test_what_stands_still_says_nothing_after_the_first_frame(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
+) -> None:
+    read = tiny_model.resnet_lstm(pixel_values[:, :1].expand(-1, 6, -1, -1, -1)).last_hidden_state[..., :16]
+    other = tiny_model.resnet_lstm(pixel_values[:, 1:2].expand(-1, 6, -1, -1, -1)).last_hidden_state[..., :16]
+    torch.testing.assert_close(read[:, 1:], other[:, 1:])
+    assert not torch.allclose(read[:, :1], other[:, :1])
+
+
+def test_a_change_in_one_corner_is_seen_though_the_mean_of_the_picture_stays(
+    tiny_model: ResNetLSTMForVideoClassification,
+) -> None:
+    cells = torch.zeros(1, 2, 4, 16)
+    cells[0, 0, 0, :8], cells[0, 1, 3, :8] = 1.0, 1.0  # what was in the first cell is now in the last
+    moved = tiny_model.resnet_lstm._read(cells.flatten(2), cells[:, :1].flatten(2))[0, 1]
+    still = tiny_model.resnet_lstm._read(cells[:, [0, 0]].flatten(2), cells[:, :1].flatten(2))[0, 1]
+    assert not torch.allclose(moved, still)
 
 
 def test_the_backbone_is_frozen_by_default(
@@ -188,7 +210,7 @@ def test_bfloat16_survives_saving(
     logits = model(pixel_values).logits
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), expected, rtol=0.1, atol=0.05)
-    from_features = model(frame_features=torch.randn(2, 6, 16))
+    from_features = model(frame_features=torch.randn(2, 6, 64))
     assert from_features.logits.dtype == torch.bfloat16
 
 
@@ -215,13 +237,17 @@ def test_construction_on_the_meta_device() -> None:
     with torch.device("meta"):
         model = ResNetLSTMForVideoClassification(ResNetLSTMConfig(num_labels=25))
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert model.resnet_lstm.config.frame_feature_size == 2048
+    assert model.resnet_lstm.config.frame_feature_size == 8192
 
 
 def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClassification, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
+    flicker = torch.tensor([1.0, -1.0]).repeat(3)[:, None]  # another feature comes and goes in each class
     examples = [
-        {"frame_features": torch.randn(6, 16, generator=generator) + 3 * torch.eye(16)[label], "labels": label}
+        {
+            "frame_features": torch.randn(6, 64, generator=generator) + 3 * flicker * torch.eye(64)[label],
+            "labels": label,
+        }
         for label in (0, 1, 2)
         for _ in range(8)
     ]
@@ -246,7 +272,9 @@ def test_backbone_weights_arrive(tiny_backbone: Path, pixel_values: torch.Tensor
     resnet = ResNetModel.from_pretrained(tiny_backbone).eval()
     model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone, num_labels=4).eval()
     expected = resnet(pixel_values.flatten(0, 1)).pooler_output.flatten(1).unflatten(0, (2, 6))
-    torch.testing.assert_close(model.resnet_lstm.extract_frame_features(pixel_values), expected)
+    # On an even map the four cells do not overlap, so that their mean is the mean of the map.
+    cells = model.resnet_lstm.extract_frame_features(pixel_values).unflatten(-1, (4, 16))
+    torch.testing.assert_close(cells.mean(dim=2), expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -257,7 +285,7 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.get_buffer("running_mean").normal_(0, 0.1)
             module.get_buffer("running_var").uniform_(0.8, 1.2)
-    model = ResNetLSTMForVideoClassification.from_backbone(resnet, num_labels=4).eval()
+    model = ResNetLSTMForVideoClassification.from_backbone(resnet, num_labels=4, pooling_grid=1).eval()
     resnet.fc = nn.Identity()
     pixel_values = torch.randn(1, 2, 3, 64, 64)
     with torch.no_grad():
@@ -277,6 +305,8 @@ def test_a_resnet_that_does_not_fit_is_refused() -> None:
         ("num_frames", 0, "at least one frame"),
         ("num_lstm_layers", -1, "0 \\(no LSTM\\) or more"),
         ("lstm_hidden_size", 0, "at least 1"),
+        ("lstm_input_size", 0, "at least 1"),
+        ("pooling_grid", 0, "at least 1"),
         ("dropout", 1.0, "in \\[0, 1\\)"),
     ],
 )
@@ -292,7 +322,7 @@ def test_the_real_backbone_loads(resnet50_path: Path) -> None:
     assert weights["embedder.embedder.convolution.weight"].equal(backbone["embedder.embedder.convolution.weight"])
     with torch.no_grad():
         outputs = model(torch.randn(1, 2, 3, 224, 224), output_frame_features=True)
-    assert outputs.frame_features.shape == (1, 2, 2048)
+    assert outputs.frame_features.shape == (1, 2, 8192)
 
 
 def test_a_model_of_another_kind_is_no_backbone(tmp_path: Path) -> None:

@@ -19,15 +19,21 @@ class ResNetLSTMConfig(PreTrainedConfig):
             The network that turns one frame into one feature vector.
         num_frames (`int`, *optional*, defaults to 16):
             T, how many frames the processor samples from a clip. The model itself takes any number.
+        pooling_grid (`int`, *optional*, defaults to 2):
+            The backbone's last map is averaged over this many by this many overlapping cells; 1 averages it whole.
+        temporal_change (`bool`, *optional*, defaults to `True`):
+            The head reads of each frame how much its features have changed since the frame before, cell by cell, and
+            not what they are: what stands still, the place, then tells nothing. The first frame is compared with
+            nothing, so of it the head reads the features themselves.
         num_lstm_layers (`int`, *optional*, defaults to 1):
-            Stacked LSTM layers. 0 leaves the LSTM out: the model is then blind to the order of the frames, the
-            baseline that an LSTM has to beat.
-        lstm_hidden_size (`int`, *optional*, defaults to 512):
+            Stacked LSTM layers. 0 leaves the LSTM out; without `temporal_change` either, the model is blind to the
+            order of the frames, the baseline that an LSTM has to beat.
+        lstm_input_size (`int`, *optional*, defaults to 256):
+            Size that each frame's features are projected to before the LSTM.
+        lstm_hidden_size (`int`, *optional*, defaults to 256):
             Units of each LSTM layer.
         dropout (`float`, *optional*, defaults to 0.5):
             Dropout on the features that enter the LSTM and on those that enter the classifier.
-        layer_norm_eps (`float`, *optional*, defaults to 1e-5):
-            Epsilon of the layer normalisation of the frame features.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the classifier's initial weights.
 
@@ -47,10 +53,12 @@ class ResNetLSTMConfig(PreTrainedConfig):
 
     backbone_config: ResNetConfig | dict[str, Any] | None = None
     num_frames: int = 16
+    pooling_grid: int = 2
+    temporal_change: bool = True
     num_lstm_layers: int = 1
-    lstm_hidden_size: int = 512
+    lstm_input_size: int = 256
+    lstm_hidden_size: int = 256
     dropout: float = 0.5
-    layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -66,21 +74,27 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"num_frames={self.num_frames}: a clip needs at least one frame.")
         if self.num_lstm_layers < 0:
             raise ValueError(f"num_lstm_layers={self.num_lstm_layers}: must be 0 (no LSTM) or more.")
-        if self.lstm_hidden_size < 1:
-            raise ValueError(f"lstm_hidden_size={self.lstm_hidden_size}: must be at least 1.")
+        for name in ("pooling_grid", "lstm_input_size", "lstm_hidden_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout}: must be in [0, 1).")
 
     @property
-    def frame_feature_size(self) -> int:
-        """D, the size of one frame's feature vector."""
+    def num_backbone_channels(self) -> int:
+        """C, the channels of the backbone's last map."""
         backbone_config = cast(ResNetConfig, self.backbone_config)
         return backbone_config.hidden_sizes[-1]
 
     @property
+    def frame_feature_size(self) -> int:
+        """D, the size of one frame's feature vector: the channels of each cell, one cell after the other."""
+        return self.pooling_grid**2 * self.num_backbone_channels
+
+    @property
     def hidden_size(self) -> int:
-        """Size of what the classifier reads for each frame: its own features beside the LSTM's output."""
-        return self.frame_feature_size + (self.lstm_hidden_size if self.num_lstm_layers else 0)
+        """Size of what the classifier reads for each frame: its own vector beside the LSTM's output."""
+        return self.num_backbone_channels + (self.lstm_hidden_size if self.num_lstm_layers else 0)
 
 
 __all__ = ["ResNetLSTMConfig"]

@@ -1,6 +1,7 @@
 """ResNet-LSTM model: ResNet-50 turns each frame into a vector, an LSTM reads the vectors in order.
 
-Shapes: B batch, T frames, C channels, H height, W width, D frame feature size, U LSTM units, L labels.
+Shapes: B batch, T frames, C channels, H height, W width, D frame feature size, K channels of the backbone's last map
+(D is K for each cell of the pooling grid), U LSTM units, L labels.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models import ResNet as TorchvisionResNet
 from transformers import PreTrainedModel, ResNetModel
@@ -19,19 +21,23 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_resnet_lstm import ResNetLSTMConfig
 
-LSTMState = tuple[torch.Tensor, torch.Tensor]
+# The LSTM's hidden and cell state, [layers, B, U] each, and the last frame's features, [1, B, D].
+LSTMState = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+# Keeps the gradient of the root finite where nothing has changed.
+_ROOT_EPS = 1e-4
 
 
 @dataclass
 class ResNetLSTMModelOutput(ModelOutput):
     """
     Args:
-        last_hidden_state (`torch.Tensor` of shape `[B, T, D + U]`):
-            Each frame's normalised features beside the LSTM's output after that frame.
+        last_hidden_state (`torch.Tensor` of shape `[B, T, K + U]`):
+            What the head reads of each frame, normalised, beside the LSTM's output after that frame.
         frame_features (`torch.Tensor` of shape `[B, T, D]`):
             The backbone's features, which may be kept and passed again in place of the pixel values.
-        lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
-            The LSTM's state after the last frame, to go on from; `None` without an LSTM.
+        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
+            The LSTM's state after the last frame and that frame's features, to go on from.
     """
 
     last_hidden_state: torch.Tensor | None = None
@@ -49,8 +55,8 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
             The clip's scores: the mean of `frame_logits` over its frames.
         frame_logits (`torch.Tensor` of shape `[B, T, L]`):
             What each frame adds to the decision, knowing the frames before it and none after it.
-        lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
-            The LSTM's state after the last frame.
+        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
+            The LSTM's state after the last frame and that frame's features.
         frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
             The backbone's features, when `output_frame_features` is set.
     """
@@ -113,12 +119,14 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
         self.backbone = ResNetModel(config.backbone_config)
-        self.feature_norm = nn.LayerNorm(config.frame_feature_size, eps=config.layer_norm_eps)
+        # Its statistics are of training clips; without weights of its own it is a mere change of scale.
+        self.feature_norm = nn.BatchNorm1d(config.num_backbone_channels, affine=False)
         self.dropout = nn.Dropout(config.dropout)
         self.lstm = None
         if config.num_lstm_layers:
+            self.lstm_projection = nn.Linear(config.num_backbone_channels, config.lstm_input_size)
             self.lstm = nn.LSTM(
-                config.frame_feature_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
+                config.lstm_input_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
             )
         self.gradient_checkpointing = False
         self.backbone_is_frozen = True
@@ -156,8 +164,10 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         if self.gradient_checkpointing and self.training and not self.backbone_is_frozen:
             features = self._checkpointed_backbone(frames)
         else:
-            features = self.backbone(frames).pooler_output  # [B * T, D, 1, 1]
-        return features.flatten(1).unflatten(0, (batch_size, num_frames))
+            features = self.backbone(frames).last_hidden_state  # [B * T, K, h, w]
+        cells = F.adaptive_avg_pool2d(features, self.config.pooling_grid)  # [B * T, K, grid, grid]
+        cells = cells.flatten(2).transpose(1, 2)  # [B * T, cells, K]
+        return cells.flatten(1).unflatten(0, (batch_size, num_frames))
 
     def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
         """What the backbone computes; of its activations only those between residual layers are kept."""
@@ -165,7 +175,24 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         for stage in self.backbone.encoder.stages:
             for layer in stage.layers:
                 hidden_state = self._gradient_checkpointing_func(layer.__call__, hidden_state)
-        return self.backbone.pooler(hidden_state)
+        return hidden_state
+
+    def _read(self, frame_features: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        """What the head reads of each frame.
+
+        Args:
+            frame_features: `[B, T, D]`.
+            previous: `[B, 1, D]`, the features of the frame before the first of these.
+
+        Returns:
+            `[B, T, K]`, normalised.
+        """
+        if self.config.temporal_change:
+            frame_features = frame_features - torch.cat([previous, frame_features[:, :-1]], dim=1)
+        cells = frame_features.abs().unflatten(-1, (-1, self.config.num_backbone_channels))  # [B, T, cells, K]
+        # The root keeps the few channels that are strongly active from drowning the others.
+        amount = (cells.mean(dim=2) + _ROOT_EPS).sqrt()  # [B, T, K]
+        return self.feature_norm(amount.flatten(0, 1)).view_as(amount)
 
     @can_return_tuple
     def forward(
@@ -181,8 +208,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
                 Frames, as the processor gives them.
             frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
                 Features of the frames from an earlier call, in place of `pixel_values`.
-            lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
-                Where the LSTM goes on from: the state after the frames before these.
+            lstm_state (`tuple` of three `torch.Tensor`, *optional*):
+                Where the model goes on from: the state after the frames before these.
             return_dict (`bool`, *optional*):
                 `False` gives a tuple.
         """
@@ -190,13 +217,25 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             frame_features = self.extract_frame_features(pixel_values)
         elif pixel_values is not None or frame_features is None:
             raise ValueError("Pass exactly one of pixel_values and frame_features.")
-        hidden_state = self.feature_norm(frame_features.to(self.feature_norm.weight.dtype))  # [B, T, D]
+        frame_features = frame_features.to(self.dtype)
+        if lstm_state is None:
+            lstm_state = self._initial_state(frame_features)
+        hidden, cell, previous = lstm_state
+        hidden_state = self._read(frame_features, previous.transpose(0, 1))  # [B, T, K]
         if self.lstm is not None:
-            lstm_output, lstm_state = self.lstm(self.dropout(hidden_state), lstm_state)  # [B, T, U]
-            hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, D + U]
+            lstm_input = self.lstm_projection(self.dropout(hidden_state))
+            lstm_output, (hidden, cell) = self.lstm(lstm_input, (hidden, cell))  # [B, T, U]
+            hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, K + U]
         return ResNetLSTMModelOutput(
-            last_hidden_state=hidden_state, frame_features=frame_features, lstm_state=lstm_state
+            last_hidden_state=hidden_state,
+            frame_features=frame_features,
+            lstm_state=(hidden, cell, frame_features[:, -1:].transpose(0, 1)),
         )
+
+    def _initial_state(self, frame_features: torch.Tensor) -> LSTMState:
+        batch_size = len(frame_features)
+        zeros = frame_features.new_zeros(self.config.num_lstm_layers, batch_size, self.config.lstm_hidden_size)
+        return zeros, zeros, frame_features.new_zeros(1, batch_size, self.config.frame_feature_size)
 
 
 class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
@@ -264,8 +303,8 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
                 Features of the frames from an earlier call, in place of `pixel_values`.
             labels (`torch.LongTensor` of shape `[B]`, *optional*):
                 The right labels, in `[0, L)`.
-            lstm_state (`tuple` of two `torch.Tensor` of shape `[layers, B, U]`, *optional*):
-                Where the LSTM goes on from: the state after the frames before these.
+            lstm_state (`tuple` of three `torch.Tensor`, *optional*):
+                Where the model goes on from: the state after the frames before these.
             output_frame_features (`bool`, *optional*, defaults to `False`):
                 Whether to return the features of the frames.
             return_dict (`bool`, *optional*):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import ResNetModel
 
+from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
@@ -35,13 +35,14 @@ _ARCHITECTURE = (
 class FeatureCache:
     """The frame features of clips, one safetensors file for each clip and view.
 
-    A cache belongs to one backbone, one set of processor settings, one version of the decoder and one precision, and
-    lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed clip, weight or
-    setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a cache.
+    A cache belongs to one backbone and pooling grid, one set of processor settings, one version of the decoder and one
+    precision, and lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed
+    clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a
+    cache.
 
     Args:
         root: The folder of all caches.
-        backbone: Makes the features.
+        model: Its backbone makes the features.
         processor: Makes the backbone's input.
         precision: What the backbone computes in: "no" (float32), "bf16" or "fp16", as accelerate calls them.
     """
@@ -49,16 +50,17 @@ class FeatureCache:
     def __init__(
         self,
         root: str | os.PathLike[str],
-        backbone: ResNetModel,
+        model: ResNetLSTMModel,
         processor: ResNetLSTMVideoProcessor,
         precision: str = "no",
     ) -> None:
         self.precision = precision
         settings = processor.to_dict()
         self.key: dict[str, Any] = {
-            "backbone": {name: getattr(backbone.config, name) for name in _ARCHITECTURE},
-            "backbone_sha256": state_dict_sha256(backbone),
+            "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
+            "backbone_sha256": state_dict_sha256(model.backbone),
             "decoder_version": DECODER_VERSION,
+            "pooling_grid": model.config.pooling_grid,
             "precision": precision,
             "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
         }

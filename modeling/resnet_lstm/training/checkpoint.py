@@ -34,7 +34,9 @@ def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """The weights that training changes: parameters with a gradient, and the statistics of BatchNorm that moves."""
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for prefix, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and (
+            module.weight is None or module.weight.requires_grad
+        ):
             names.update(f"{prefix}.{name}" for name, _ in module.named_buffers())
     state_dict = model.state_dict()
     return {name: state_dict[name] for name in sorted(names)}

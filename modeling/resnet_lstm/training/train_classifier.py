@@ -138,7 +138,7 @@ def train_classifier(
         if accelerator.is_main_process:
             baseline_dir.mkdir(exist_ok=True)
         accelerator.wait_for_everyone()
-        baseline_head = {**(head or {}), "num_lstm_layers": 0}
+        baseline_head = {**(head or {}), "num_lstm_layers": 0, "temporal_change": False}
         baseline_model, _ = _train(
             folder, baseline_dir, build_model, processor, settings, options, accelerator, baseline_head, "baseline/"
         )
@@ -308,7 +308,7 @@ def _extracted(
     options: RunOptions,
 ) -> tuple[list[ClipFile], list[int], FeatureCache]:
     """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
-    cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+    cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, accelerator.mixed_precision)
     extract_features(
         model.resnet_lstm,
         processor,
@@ -336,7 +336,7 @@ def _score(
 ) -> EvaluationReport:
     cache = None
     if model.resnet_lstm.backbone_is_frozen:
-        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+        cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, accelerator.mixed_precision)
     return evaluate_model(
         model,
         processor,
@@ -366,15 +366,13 @@ def _write_card(
             "difference": {name: interval.to_dict() for name, interval in difference.items()},
         }
         _write_json(output_dir / BASELINE_FOLDER / "metrics.json", baseline_figures)
-    layers = model.config.num_lstm_layers
-    lstm = f"an LSTM ({layers} layer{'s' if layers > 1 else ''} of {model.config.lstm_hidden_size} units)"
     write_model_card(
         output_dir,
         metrics=report.to_dict(),
         model_facts=ModelFacts(
             repo_id=report.model_name if output_dir.is_absolute() else output_dir.as_posix(),
             base_model=base_model,
-            head=f"{lstm} reads them in order" if layers else "a classifier scores each, blind to their order",
+            head=_head_in_words(model.config),
             num_frames=model.config.num_frames,
             parameters=model.num_parameters(),
         ),
@@ -392,6 +390,17 @@ def _write_card(
             clips={split: len(folder.clips(split)) for split in SPLITS},
             groups={split: len({folder.group_of(clip) for clip in folder.clips(split)}) for split in SPLITS},
         ),
+    )
+
+
+def _head_in_words(config: ResNetLSTMConfig) -> str:
+    what = "the change from each to the next" if config.temporal_change else "them"
+    layers = config.num_lstm_layers
+    if layers:
+        units = f"{layers} layer{'s' if layers > 1 else ''} of {config.lstm_hidden_size} units"
+        return f"an LSTM ({units}) reads {what} in order"
+    return (
+        f"a classifier scores {what}" if config.temporal_change else "a classifier scores each, blind to their order"
     )
 
 
