@@ -3,7 +3,9 @@
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25
     python scripts/evaluate.py user/model data/mine --split validation --output evaluation/
 
-Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the pictures.
+Unless it was trained with --no_refit, a model has been trained on the validation clips too: their figures are then too
+good. Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the
+pictures.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
         model, processor = load_model(args.model)
-        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm, processor)
+        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
         report = evaluate_model(
             model,
             processor,

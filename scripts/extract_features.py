@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = VideoFolder.open(args.dataset)
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(accelerator.device)
         processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)
-        cache = FeatureCache(args.cache_dir, model, processor, accelerator.mixed_precision)
+        cache = FeatureCache(args.cache_dir, model.backbone, processor, accelerator.mixed_precision)
         started = time.monotonic()
         failed: dict[Path, str] = {}
         for split in args.splits:

@@ -5,8 +5,9 @@
     python scripts/train.py --dataset data/mine --output runs/mine --resume
     accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --mixed-precision bf16
 
-The backbone is frozen unless --train-backbone is given; its features are computed once and kept. The output directory
-holds all that `pipeline("video-classification", model=DIR, trust_remote_code=True)` needs, and the figures.
+The backbone is frozen unless --train-backbone is given; its features are computed once and kept, the classifier is
+fitted to them in closed form, and the LSTM learns what that leaves. The output directory holds all that
+`pipeline("video-classification", model=DIR, trust_remote_code=True)` needs, and the figures.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Arguments:
     num_lstm_layers: int = field(default=1, metadata={"help": "0 leaves the LSTM out."})
     lstm_hidden_size: int = field(default=256, metadata={"help": "Units of an LSTM layer."})
     temporal_change: bool = field(
-        default=True, metadata={"help": "Read the change between frames; else the frames themselves."}
+        default=True, metadata={"help": "Also read what has changed since the frame before."}
     )
     dropout: float = field(default=0.5, metadata={"help": "Dropout of the head."})
     num_views: int = field(default=1, metadata={"help": "Cached views of each training clip, to augment by."})
@@ -106,7 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if PartialState().is_main_process:
         result = trained.result
-        print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; the best was {result.best_epoch}")
+        best = "none was better than the start" if result.best_epoch is None else f"the best was {result.best_epoch}"
+        print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; {best}")
         for report in (trained.report, trained.baseline):
             if report is not None:
                 print(f"\n{report.summary()}")

@@ -81,11 +81,13 @@ def tiny_processor() -> ResNetLSTMVideoProcessor:
 
 @pytest.fixture
 def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
-    """Three labels, six frames, twelve LSTM units, in evaluation mode."""
+    """Three labels, six frames, twelve LSTM units that have a say, in evaluation mode."""
     set_seed(0)
     model = ResNetLSTMForVideoClassification.from_backbone(
         tiny_backbone, id2label={0: "jump", 1: "run", 2: "swim"}, num_frames=6, lstm_hidden_size=12
     )
+    assert model.lstm_classifier is not None
+    model.lstm_classifier.weight.data.normal_(std=0.1)
     return model.eval()
 
 

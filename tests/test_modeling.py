@@ -38,8 +38,8 @@ def test_shapes(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torc
     assert outputs.loss.shape == ()
     assert outputs.logits.shape == (2, 3)
     assert outputs.frame_logits.shape == (2, 6, 3)
-    assert outputs.frame_features.shape == (2, 6, 64)
-    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (1, 2, 64)]
+    assert outputs.frame_features.shape == (2, 6, 16)
+    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (1, 2, 16)]
     assert isinstance(tiny_model(pixel_values, return_dict=False), tuple)
 
 
@@ -62,7 +62,7 @@ def test_exactly_one_input_is_taken(tiny_model: ResNetLSTMForVideoClassification
     with pytest.raises(ValueError, match="exactly one"):
         tiny_model()
     with pytest.raises(ValueError, match="exactly one"):
-        tiny_model(pixel_values, frame_features=torch.zeros(2, 6, 64))
+        tiny_model(pixel_values, frame_features=torch.zeros(2, 6, 16))
     with pytest.raises(ValueError, match=r"\[2, 3, 32, 32\]"):
         tiny_model(pixel_values[:, 0])
 
@@ -95,27 +95,66 @@ def test_order_matters_unless_there_is_neither_change_nor_lstm(
     model = ResNetLSTMForVideoClassification.from_backbone(
         tiny_backbone, temporal_change=temporal_change, num_lstm_layers=num_lstm_layers, lstm_hidden_size=12
     ).eval()
+    if model.lstm_classifier is not None:
+        nn.init.normal_(model.lstm_classifier.weight)
     same = torch.allclose(model(pixel_values).logits, model(pixel_values.flip(1)).logits, atol=1e-6)
     assert same == (num_lstm_layers == 0 and not temporal_change)
 
 
-def test_what_stands_still_says_nothing_after_the_first_frame(
+def test_what_stands_still_has_not_changed(
     tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
 ) -> None:
-    read = tiny_model.resnet_lstm(pixel_values[:, :1].expand(-1, 6, -1, -1, -1)).last_hidden_state[..., :16]
-    other = tiny_model.resnet_lstm(pixel_values[:, 1:2].expand(-1, 6, -1, -1, -1)).last_hidden_state[..., :16]
-    torch.testing.assert_close(read[:, 1:], other[:, 1:])
-    assert not torch.allclose(read[:, :1], other[:, :1])
+    base = tiny_model.resnet_lstm
+    features = base.extract_frame_features(pixel_values)
+    features[:, 3] = features[:, 2]
+    presence, change = base.amounts(features).chunk(2, dim=-1)
+    torch.testing.assert_close(presence[:, 3], presence[:, 2])
+    assert change[:, 3].max() < 0.02  # zero but for what keeps its gradient finite
+    assert change[:, 4].max() > 0.1
 
 
-def test_a_change_in_one_corner_is_seen_though_the_mean_of_the_picture_stays(
-    tiny_model: ResNetLSTMForVideoClassification,
+def test_every_frame_is_read_at_one_length(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
 ) -> None:
-    cells = torch.zeros(1, 2, 4, 16)
-    cells[0, 0, 0, :8], cells[0, 1, 3, :8] = 1.0, 1.0  # what was in the first cell is now in the last
-    moved = tiny_model.resnet_lstm._read(cells.flatten(2), cells[:, :1].flatten(2))[0, 1]
-    still = tiny_model.resnet_lstm._read(cells[:, [0, 0]].flatten(2), cells[:, :1].flatten(2))[0, 1]
-    assert not torch.allclose(moved, still)
+    base = tiny_model.resnet_lstm
+    amounts = base.amounts(base.extract_frame_features(pixel_values))
+    base.set_feature_statistics(amounts.mean(dim=(0, 1)), amounts.var(dim=(0, 1)))
+    lengths = base(pixel_values).last_hidden_state[..., :32].norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.full((2, 6), 32**0.5))
+
+
+def test_statistics_that_were_set_do_not_move_in_training(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
+) -> None:
+    tiny_model.resnet_lstm.set_feature_statistics(torch.full((32,), 0.3), torch.full((32,), 2.0))
+    tiny_model.train()
+    tiny_model(pixel_values)
+    mean = tiny_model.resnet_lstm.feature_norm.state_dict()["running_mean"]
+    torch.testing.assert_close(mean, torch.full((32,), 0.3))
+
+
+def test_the_lstm_has_no_say_until_it_is_trained(tiny_backbone: Path, pixel_values: torch.Tensor) -> None:
+    model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone, num_labels=3, temporal_change=False).eval()
+    torch.testing.assert_close(model(pixel_values).logits, model(pixel_values.flip(1)).logits)
+
+
+def test_a_classifier_that_was_set_is_not_trained_while_the_lstm_is(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
+) -> None:
+    tiny_model.set_classifier(torch.ones(3, 32), torch.zeros(3))
+    tiny_model.train()
+    tiny_model(pixel_values, labels=torch.tensor([0, 1])).loss.backward()
+    assert tiny_model.classifier.weight.grad is None
+    assert tiny_model.lstm_classifier is not None
+    assert tiny_model.lstm_classifier.weight.grad is not None
+
+
+def test_the_temperature_divides_the_logits(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
+) -> None:
+    before = tiny_model(pixel_values).frame_logits
+    tiny_model.config.temperature = 4.0
+    torch.testing.assert_close(tiny_model(pixel_values).frame_logits, before / 4)
 
 
 def test_the_backbone_is_frozen_by_default(
@@ -210,7 +249,7 @@ def test_bfloat16_survives_saving(
     logits = model(pixel_values).logits
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), expected, rtol=0.1, atol=0.05)
-    from_features = model(frame_features=torch.randn(2, 6, 64))
+    from_features = model(frame_features=torch.randn(2, 6, 16))
     assert from_features.logits.dtype == torch.bfloat16
 
 
@@ -237,7 +276,7 @@ def test_construction_on_the_meta_device() -> None:
     with torch.device("meta"):
         model = ResNetLSTMForVideoClassification(ResNetLSTMConfig(num_labels=25))
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert model.resnet_lstm.config.frame_feature_size == 8192
+    assert model.resnet_lstm.config.frame_feature_size == 2048
 
 
 def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClassification, tmp_path: Path) -> None:
@@ -245,7 +284,7 @@ def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClas
     flicker = torch.tensor([1.0, -1.0]).repeat(3)[:, None]  # another feature comes and goes in each class
     examples = [
         {
-            "frame_features": torch.randn(6, 64, generator=generator) + 3 * flicker * torch.eye(64)[label],
+            "frame_features": torch.randn(6, 16, generator=generator) + 3 * flicker * torch.eye(16)[label],
             "labels": label,
         }
         for label in (0, 1, 2)
@@ -272,9 +311,7 @@ def test_backbone_weights_arrive(tiny_backbone: Path, pixel_values: torch.Tensor
     resnet = ResNetModel.from_pretrained(tiny_backbone).eval()
     model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone, num_labels=4).eval()
     expected = resnet(pixel_values.flatten(0, 1)).pooler_output.flatten(1).unflatten(0, (2, 6))
-    # On an even map the four cells do not overlap, so that their mean is the mean of the map.
-    cells = model.resnet_lstm.extract_frame_features(pixel_values).unflatten(-1, (4, 16))
-    torch.testing.assert_close(cells.mean(dim=2), expected)
+    torch.testing.assert_close(model.resnet_lstm.extract_frame_features(pixel_values), expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -285,7 +322,7 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.get_buffer("running_mean").normal_(0, 0.1)
             module.get_buffer("running_var").uniform_(0.8, 1.2)
-    model = ResNetLSTMForVideoClassification.from_backbone(resnet, num_labels=4, pooling_grid=1).eval()
+    model = ResNetLSTMForVideoClassification.from_backbone(resnet, num_labels=4).eval()
     resnet.fc = nn.Identity()
     pixel_values = torch.randn(1, 2, 3, 64, 64)
     with torch.no_grad():
@@ -306,7 +343,7 @@ def test_a_resnet_that_does_not_fit_is_refused() -> None:
         ("num_lstm_layers", -1, "0 \\(no LSTM\\) or more"),
         ("lstm_hidden_size", 0, "at least 1"),
         ("lstm_input_size", 0, "at least 1"),
-        ("pooling_grid", 0, "at least 1"),
+        ("temperature", 0.0, "above 0"),
         ("dropout", 1.0, "in \\[0, 1\\)"),
     ],
 )
@@ -322,7 +359,7 @@ def test_the_real_backbone_loads(resnet50_path: Path) -> None:
     assert weights["embedder.embedder.convolution.weight"].equal(backbone["embedder.embedder.convolution.weight"])
     with torch.no_grad():
         outputs = model(torch.randn(1, 2, 3, 224, 224), output_frame_features=True)
-    assert outputs.frame_features.shape == (1, 2, 8192)
+    assert outputs.frame_features.shape == (1, 2, 2048)
 
 
 def test_a_model_of_another_kind_is_no_backbone(tmp_path: Path) -> None:

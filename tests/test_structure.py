@@ -11,12 +11,13 @@ import resnet_lstm
 
 PACKAGE = Path(resnet_lstm.__file__).parent
 FORBIDDEN = {
-    "data": {"features", "training", "evaluation", "inference", "publishing"},
-    "features": {"training", "evaluation", "inference", "publishing"},
-    "inference": {"training", "evaluation", "publishing"},
-    "evaluation": {"training", "publishing"},
-    "publishing": {"training"},
-    "training": set(),
+    "data": {"features", "training", "evaluation", "inference", "publishing", "comparison"},
+    "features": {"training", "evaluation", "inference", "publishing", "comparison"},
+    "inference": {"training", "evaluation", "publishing", "comparison"},
+    "evaluation": {"training", "publishing", "comparison"},
+    "publishing": {"training", "comparison"},
+    "training": {"comparison"},
+    "comparison": set(),
 }
 
 

@@ -12,28 +12,27 @@ from transformers import PreTrainedConfig, ResNetConfig
 class ResNetLSTMConfig(PreTrainedConfig):
     r"""
     What the weights of a [`ResNetLSTMModel`] need, and nothing of how they were trained. The defaults give a ResNet-50
-    in the layout of [microsoft/resnet-50](https://huggingface.co/microsoft/resnet-50) and an LSTM of 512 units.
+    in the layout of [microsoft/resnet-50](https://huggingface.co/microsoft/resnet-50) and an LSTM of 256 units.
 
     Args:
         backbone_config (`ResNetConfig` or `dict`, *optional*):
             The network that turns one frame into one feature vector.
         num_frames (`int`, *optional*, defaults to 16):
             T, how many frames the processor samples from a clip. The model itself takes any number.
-        pooling_grid (`int`, *optional*, defaults to 2):
-            The backbone's last map is averaged over this many by this many overlapping cells; 1 averages it whole.
         temporal_change (`bool`, *optional*, defaults to `True`):
-            The head reads of each frame how much its features have changed since the frame before, cell by cell, and
-            not what they are: what stands still, the place, then tells nothing. The first frame is compared with
-            nothing, so of it the head reads the features themselves.
+            Besides the features of each frame, the head reads how much each has changed since the frame before. The
+            first frame is compared with nothing.
         num_lstm_layers (`int`, *optional*, defaults to 1):
             Stacked LSTM layers. 0 leaves the LSTM out; without `temporal_change` either, the model is blind to the
-            order of the frames, the baseline that an LSTM has to beat.
+            order of the frames, the baseline that reading them in order has to beat.
         lstm_input_size (`int`, *optional*, defaults to 256):
             Size that each frame's features are projected to before the LSTM.
         lstm_hidden_size (`int`, *optional*, defaults to 256):
             Units of each LSTM layer.
         dropout (`float`, *optional*, defaults to 0.5):
-            Dropout on the features that enter the LSTM and on those that enter the classifier.
+            Dropout on what enters the LSTM, and on what enters a classifier that is trained.
+        temperature (`float`, *optional*, defaults to 1.0):
+            What the logits are divided by, so that a score of 0.8 is right in eight of ten clips.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the classifier's initial weights.
 
@@ -53,12 +52,12 @@ class ResNetLSTMConfig(PreTrainedConfig):
 
     backbone_config: ResNetConfig | dict[str, Any] | None = None
     num_frames: int = 16
-    pooling_grid: int = 2
     temporal_change: bool = True
     num_lstm_layers: int = 1
     lstm_input_size: int = 256
     lstm_hidden_size: int = 256
     dropout: float = 0.5
+    temperature: float = 1.0
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -74,27 +73,23 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"num_frames={self.num_frames}: a clip needs at least one frame.")
         if self.num_lstm_layers < 0:
             raise ValueError(f"num_lstm_layers={self.num_lstm_layers}: must be 0 (no LSTM) or more.")
-        for name in ("pooling_grid", "lstm_input_size", "lstm_hidden_size"):
+        for name in ("lstm_input_size", "lstm_hidden_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout}: must be in [0, 1).")
-
-    @property
-    def num_backbone_channels(self) -> int:
-        """C, the channels of the backbone's last map."""
-        backbone_config = cast(ResNetConfig, self.backbone_config)
-        return backbone_config.hidden_sizes[-1]
+        if self.temperature <= 0:
+            raise ValueError(f"temperature={self.temperature}: must be above 0.")
 
     @property
     def frame_feature_size(self) -> int:
-        """D, the size of one frame's feature vector: the channels of each cell, one cell after the other."""
-        return self.pooling_grid**2 * self.num_backbone_channels
+        """D, the size of one frame's feature vector: the channels of the backbone's last map."""
+        return cast(ResNetConfig, self.backbone_config).hidden_sizes[-1]
 
     @property
     def hidden_size(self) -> int:
-        """Size of what the classifier reads for each frame: its own vector beside the LSTM's output."""
-        return self.num_backbone_channels + (self.lstm_hidden_size if self.num_lstm_layers else 0)
+        """H, the size of what the head reads of each frame: its features, and beside them their change."""
+        return self.frame_feature_size * (2 if self.temporal_change else 1)
 
 
 __all__ = ["ResNetLSTMConfig"]

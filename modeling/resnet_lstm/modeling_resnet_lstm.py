@@ -1,7 +1,7 @@
 """ResNet-LSTM model: ResNet-50 turns each frame into a vector, an LSTM reads the vectors in order.
 
-Shapes: B batch, T frames, C channels, H height, W width, D frame feature size, K channels of the backbone's last map
-(D is K for each cell of the pooling grid), U LSTM units, L labels.
+Shapes: B batch, T frames, C colours, D frame feature size, H size of what the head reads of a frame, U LSTM units,
+L labels. Pictures are `height` by `width`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _ROOT_EPS = 1e-4
 class ResNetLSTMModelOutput(ModelOutput):
     """
     Args:
-        last_hidden_state (`torch.Tensor` of shape `[B, T, K + U]`):
-            What the head reads of each frame, normalised, beside the LSTM's output after that frame.
+        last_hidden_state (`torch.Tensor` of shape `[B, T, H + U]`):
+            What the head reads of each frame, beside the LSTM's output after that frame.
         frame_features (`torch.Tensor` of shape `[B, T, D]`):
             The backbone's features, which may be kept and passed again in place of the pixel values.
         lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
@@ -120,17 +120,18 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         super().__init__(config)
         self.backbone = ResNetModel(config.backbone_config)
         # Its statistics are of training clips; without weights of its own it is a mere change of scale.
-        self.feature_norm = nn.BatchNorm1d(config.num_backbone_channels, affine=False)
+        self.feature_norm = nn.BatchNorm1d(config.hidden_size, affine=False)
         self.dropout = nn.Dropout(config.dropout)
         self.lstm = None
         if config.num_lstm_layers:
-            self.lstm_projection = nn.Linear(config.num_backbone_channels, config.lstm_input_size)
+            self.lstm_projection = nn.Linear(config.hidden_size, config.lstm_input_size)
             self.lstm = nn.LSTM(
                 config.lstm_input_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
             )
         self.gradient_checkpointing = False
         self.backbone_is_frozen = True
         self.backbone_batch_norm_is_frozen = True
+        self.feature_norm_is_frozen = False
         self.post_init()
         self.freeze_backbone()
 
@@ -144,13 +145,27 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             for module in self.backbone.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
+        if self.feature_norm_is_frozen:
+            self.feature_norm.eval()
         return self
+
+    def set_feature_statistics(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        """Standardise what the head reads with these statistics of the training clips, and move them no more.
+
+        Args:
+            mean: `[H]`.
+            variance: `[H]`.
+        """
+        statistics = {"running_mean": mean, "running_var": variance}
+        self.feature_norm.load_state_dict(statistics, strict=False)
+        self.feature_norm_is_frozen = True
+        self.train(self.training)
 
     def extract_frame_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The backbone alone.
 
         Args:
-            pixel_values: `[B, T, C, H, W]`, as the processor gives them.
+            pixel_values: `[B, T, C, height, width]`, as the processor gives them.
 
         Returns:
             `[B, T, D]`.
@@ -158,16 +173,14 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         if pixel_values.ndim != 5:
             raise ValueError(f"pixel_values of shape {list(pixel_values.shape)}: [B, T, C, H, W] was expected.")
         batch_size, num_frames = pixel_values.shape[:2]
-        frames = pixel_values.flatten(0, 1).to(self.backbone.dtype)  # [B * T, C, H, W]
+        frames = pixel_values.flatten(0, 1).to(self.backbone.dtype)  # [B * T, C, height, width]
         # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
         frames = frames.contiguous(memory_format=torch.channels_last)
         if self.gradient_checkpointing and self.training and not self.backbone_is_frozen:
             features = self._checkpointed_backbone(frames)
         else:
-            features = self.backbone(frames).last_hidden_state  # [B * T, K, h, w]
-        cells = F.adaptive_avg_pool2d(features, self.config.pooling_grid)  # [B * T, K, grid, grid]
-        cells = cells.flatten(2).transpose(1, 2)  # [B * T, cells, K]
-        return cells.flatten(1).unflatten(0, (batch_size, num_frames))
+            features = self.backbone(frames).pooler_output  # [B * T, D, 1, 1]
+        return features.flatten(1).unflatten(0, (batch_size, num_frames))
 
     def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
         """What the backbone computes; of its activations only those between residual layers are kept."""
@@ -175,24 +188,40 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         for stage in self.backbone.encoder.stages:
             for layer in stage.layers:
                 hidden_state = self._gradient_checkpointing_func(layer.__call__, hidden_state)
-        return hidden_state
+        return self.backbone.pooler(hidden_state)
 
-    def _read(self, frame_features: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        """What the head reads of each frame.
+    def amounts(self, frame_features: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        """How much there is of each feature in each frame, and how much of it has changed; not yet normalised.
 
         Args:
             frame_features: `[B, T, D]`.
-            previous: `[B, 1, D]`, the features of the frame before the first of these.
+            previous: `[B, 1, D]`, the features of the frame before the first of these; zeros if left out.
 
         Returns:
-            `[B, T, K]`, normalised.
+            `[B, T, H]`.
         """
+        amounts = frame_features.abs()
         if self.config.temporal_change:
-            frame_features = frame_features - torch.cat([previous, frame_features[:, :-1]], dim=1)
-        cells = frame_features.abs().unflatten(-1, (-1, self.config.num_backbone_channels))  # [B, T, cells, K]
-        # The root keeps the few channels that are strongly active from drowning the others.
-        amount = (cells.mean(dim=2) + _ROOT_EPS).sqrt()  # [B, T, K]
-        return self.feature_norm(amount.flatten(0, 1)).view_as(amount)
+            if previous is None:
+                previous = torch.zeros_like(frame_features[:, :1])
+            change = frame_features - torch.cat([previous, frame_features[:, :-1]], dim=1)
+            amounts = torch.cat([amounts, change.abs()], dim=-1)
+        # The root keeps the few features that are strongly active from drowning the others.
+        return (amounts + _ROOT_EPS).sqrt()
+
+    def normalised(self, amounts: torch.Tensor) -> torch.Tensor:
+        """What the head reads: each of `amounts` by its statistics, then each frame brought to one length.
+
+        So no feature outweighs the others by its size, and no moment by how much goes on in it.
+
+        Args:
+            amounts: `[B, T, H]`.
+
+        Returns:
+            `[B, T, H]`.
+        """
+        standardised = self.feature_norm(amounts.flatten(0, 1)).view_as(amounts)
+        return F.normalize(standardised, dim=-1) * amounts.shape[-1] ** 0.5
 
     @can_return_tuple
     def forward(
@@ -221,11 +250,11 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         if lstm_state is None:
             lstm_state = self._initial_state(frame_features)
         hidden, cell, previous = lstm_state
-        hidden_state = self._read(frame_features, previous.transpose(0, 1))  # [B, T, K]
+        hidden_state = self.normalised(self.amounts(frame_features, previous.transpose(0, 1)))  # [B, T, H]
         if self.lstm is not None:
             lstm_input = self.lstm_projection(self.dropout(hidden_state))
             lstm_output, (hidden, cell) = self.lstm(lstm_input, (hidden, cell))  # [B, T, U]
-            hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, K + U]
+            hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, H + U]
         return ResNetLSTMModelOutput(
             last_hidden_state=hidden_state,
             frame_features=frame_features,
@@ -240,7 +269,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
 
 class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
     """
-    ResNet-LSTM with a linear classifier on every frame; the clip's logits are the mean of its frames' logits.
+    ResNet-LSTM with classifiers on every frame, one of what the head reads and one of the LSTM's output, whose logits
+    are added; the clip's logits are the mean of its frames' logits.
 
     Example:
 
@@ -257,7 +287,30 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.resnet_lstm = ResNetLSTMModel(config)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.lstm_classifier = None
+        if config.num_lstm_layers:
+            self.lstm_classifier = nn.Linear(config.lstm_hidden_size, config.num_labels, bias=False)
+        self.classifier_is_fitted = False
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self.lstm_classifier:
+            # The LSTM has no say until training gives it one.
+            init.zeros_(module.weight)
+
+    def set_classifier(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Give the classifier of what the head reads these weights, and train only the LSTM's part from now on.
+
+        Args:
+            weight: `[L, H]`.
+            bias: `[L]`.
+        """
+        self.classifier.weight.data.copy_(weight)
+        self.classifier.bias.data.copy_(bias)
+        self.classifier.requires_grad_(False)
+        self.classifier_is_fitted = True
 
     @classmethod
     def from_backbone(
@@ -311,7 +364,13 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
                 `False` gives a tuple.
         """
         outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, return_dict=True)
-        frame_logits = self.classifier(self.dropout(outputs.last_hidden_state))  # [B, T, L]
+        hidden_state, lstm_output = outputs.last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
+        # A classifier that is not trained has nothing to gain from dropout.
+        hidden_state = hidden_state if self.classifier_is_fitted else self.dropout(hidden_state)
+        frame_logits = self.classifier(hidden_state)  # [B, T, L]
+        if self.lstm_classifier is not None:
+            frame_logits = frame_logits + self.lstm_classifier(self.dropout(lstm_output))
+        frame_logits = frame_logits / self.config.temperature
         logits = frame_logits.mean(dim=1)  # [B, L]
         loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return ResNetLSTMForVideoClassificationOutput(

@@ -66,6 +66,7 @@ def test_written_files_are_complete_and_agree(tmp_path: Path) -> None:
         "confusion_matrix.csv",
         "confusion_matrix.png",
         "per_class_f1.png",
+        "reliability.png",
     }
     figures = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     assert figures == evaluation.to_dict()

@@ -113,9 +113,9 @@ def test_headline_shows_the_figure_with_its_interval_beside_the_baseline(tmp_pat
 @pytest.mark.parametrize(
     ("strength", "baseline_strength", "verdict"),
     [
-        (6.0, 0.5, "; reading the frames in order helps"),
+        (6.0, 0.5, "; reading the change between frames and their order helps"),
         (0.5, 6.0, "worse than the baseline"),
-        (1.5, 1.5, "do not show that reading the frames in order helps"),
+        (1.5, 1.5, "do not show that reading change and order helps"),
     ],
 )
 def test_verdict_on_the_order_of_frames_follows_the_paired_interval(

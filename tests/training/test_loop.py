@@ -42,10 +42,10 @@ class Runner:
     ) -> TrainingLoop:
         set_seed(settings.seed)
         labels = self.folder.labels
-        model = ResNetLSTMForVideoClassification.from_backbone(
+        self.model = model = ResNetLSTMForVideoClassification.from_backbone(
             self.backbone, id2label=dict(enumerate(labels)), num_frames=6, lstm_hidden_size=12
         )
-        cache = FeatureCache(self.root / "cache", model.resnet_lstm, self.processor)
+        cache = FeatureCache(self.root / "cache", model.resnet_lstm.backbone, self.processor)
         datasets = {}
         for split, views in (("train", [UNIFORM, View("random-1-flip")]), ("validation", [UNIFORM])):
             clips = clip_files(self.folder, split)
@@ -146,6 +146,7 @@ def test_the_best_epoch_is_kept(runner: Runner) -> None:
 def test_it_stops_early(runner: Runner) -> None:
     settings = dataclasses.replace(SETTINGS, num_train_epochs=30, learning_rate=1.0, early_stopping_patience=2)
     result = runner.loop("run", settings).run()
+    assert result.best_epoch is not None
     assert len(result.history) == result.best_epoch + 3 < 30
 
 
@@ -167,7 +168,7 @@ def test_checkpoints_leave_the_frozen_backbone_out(runner: Runner) -> None:
 def test_a_loss_that_is_no_number_stops_the_run(runner: Runner) -> None:
     loop = runner.loop("run")
     with torch.no_grad():
-        loop.unwrapped_model.classifier.weight.fill_(float("nan"))
+        runner.model.classifier.weight.fill_(float("nan"))
     with pytest.raises(DivergenceError, match="epoch 0, batch 1: the loss is nan"):
         loop.run()
 
@@ -208,7 +209,8 @@ def test_class_weights() -> None:
 
 
 def test_norms_and_biases_do_not_decay_and_the_backbone_has_its_own_rate(runner: Runner) -> None:
-    model = runner.loop("run").unwrapped_model
+    runner.loop("run")
+    model = runner.model
     rates = {group["lr"] for group in parameter_groups(model, SETTINGS)}
     assert rates == {SETTINGS.learning_rate}
     model.unfreeze_backbone()

@@ -28,6 +28,7 @@ COMPLETE = {
     "per_class.csv",
     "per_class_f1.png",
     "predictions.csv",
+    "reliability.png",
     "training_curves.png",
     "training_log.jsonl",
     "video_decoding.py",
@@ -101,8 +102,8 @@ def test_the_output_directory_is_complete(train: Train, tiny_dataset: VideoFolde
 def test_a_killed_run_resumes_to_the_same_metrics_and_weights(train: Train) -> None:
     options = ("--num_train_epochs", "6")
     train("unbroken", *options)
-    # Killed while features are extracted, in the training of the model and in that of the baseline.
-    for appears in ("broken-cache/*/*/*.safetensors", "broken/checkpoint*", "broken/baseline/checkpoint*"):
+    # Killed while features are extracted, in the training of the LSTM and in that on all clips.
+    for appears in ("broken-cache/*/*/*.safetensors", "broken/checkpoint*", "broken/refit/checkpoint*"):
         command = train.command("broken", *options, "--resume")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             while not list(train.root.glob(appears)) and process.poll() is None:
@@ -144,7 +145,8 @@ def test_two_processes_train_one_model(train: Train) -> None:
     run = train("model", "--num_train_epochs", "3", "--no_baseline", launcher=TORCHRUN)
     assert run.stdout.count("trained 3 epochs") == 1
     assert train.metrics("model")["clips"] == 4
-    assert len(list((train.root / "model-cache").rglob("*.safetensors"))) == 32 * 2 + 4 + 4
+    # Two views of the clips that are trained on in the end, those of validation among them.
+    assert len(list((train.root / "model-cache").rglob("*.safetensors"))) == (32 + 4) * 2 + 4
     log = [json.loads(line) for line in (train.root / "model" / "training_log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in log] == [0, 1, 2]
 

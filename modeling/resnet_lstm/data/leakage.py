@@ -64,6 +64,7 @@ class Leakage:
 def check_leakage(folder: VideoFolder, split: str = "test") -> Leakage:
     """Compare a split's groups and bytes with those of the training clips.
 
+    For the test split these are the validation clips too: they choose the model, and may be trained on in the end.
     Groups are compared as the metadata gives them, over all classes. Bytes are compared by SHA-256, read from the
     metadata or, where it lacks them, computed from the files.
 
@@ -74,9 +75,12 @@ def check_leakage(folder: VideoFolder, split: str = "test") -> Leakage:
     for name, members in ((split, clips), ("train", training)):
         if not members:
             raise DatasetError(f"{folder.root}: has no {name} clips, so there is nothing to compare.")
-    groups_known = all(clip.group for clip in clips + training)
-    training_groups = {clip.group for clip in training}
-    training_hashes = {_sha256(folder, "train", clip) for clip in training}
+    learned_from = [("train", clip) for clip in training]
+    if split == "test":
+        learned_from += [("validation", clip) for clip in folder.clips("validation")]
+    groups_known = all(clip.group for clip in [*clips, *(clip for _, clip in learned_from)])
+    training_groups = {clip.group for _, clip in learned_from}
+    training_hashes = {_sha256(folder, name, clip) for name, clip in learned_from}
     return Leakage(
         split=split,
         num_clips=len(clips),

@@ -44,8 +44,7 @@ def random_split(clips: Iterable[Clip], seed: int) -> dict[Clip, str]:
 def official_split(clips: Iterable[Clip], lists: OfficialSplit, seed: int) -> dict[Clip, str]:
     """Split by the official lists; whole groups near a ninth of each class's training clips become validation.
 
-    A ninth of the training clips stands to the rest as 10 to 80. Since no training clip is taken from the test list,
-    the test figures compare with published ones.
+    Since no training clip is taken from the test list, the test figures compare with published ones.
 
     Args:
         clips: Their `file_name` must be `<Class>/<file name>`, as in the lists.
@@ -67,6 +66,23 @@ def official_split(clips: Iterable[Clip], lists: OfficialSplit, seed: int) -> di
                 f"None of the {len(clips)} clips is in the official {name} list of this split. "
                 "Choose another split, or complete the dataset."
             )
+    splits.update(hold_out_validation(training, seed))
+    return splits
+
+
+def hold_out_validation(training: Iterable[Clip], seed: int) -> dict[Clip, str]:
+    """Split training clips into train and validation, near a ninth of each class's clips, by whole groups.
+
+    A ninth of the training clips stands to the rest as 10 to 80. At least one group of each class stays in train.
+
+    Args:
+        training: The clips.
+        seed: Picks the groups.
+
+    Returns:
+        The split of each clip.
+    """
+    splits: dict[Clip, str] = {}
     for label, groups in _groups_by_label(training, lambda clip: clip.group or clip.file_name).items():
         order = _shuffled(groups, seed, label)
         validation = _take(order, groups, sum(map(len, groups.values())) / 9, leave=1)

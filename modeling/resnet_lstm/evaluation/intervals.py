@@ -14,6 +14,7 @@ class and in 95 % with seven; drawing all n in 79 % and 92 %, drawing clips in 6
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -132,6 +133,56 @@ def paired_difference(
         )
         for name in value
     }
+
+
+def share_of_gain(
+    logits: np.ndarray,
+    altered_logits: np.ndarray,
+    baseline_logits: np.ndarray,
+    labels: Sequence[int] | np.ndarray,
+    groups: Sequence[str],
+    *,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """The part of a model's gain in top-1 over a baseline that vanishes when its input is altered.
+
+    Args:
+        logits: `[N, L]` of the model.
+        altered_logits: `[N, L]` of the model on the altered clips, for example with their frames shuffled.
+        baseline_logits: `[N, L]` of the baseline.
+        labels: `[N]` the true classes.
+        groups: `[N]` the group of each clip.
+        num_resamples: As in `bootstrap_over_groups`.
+        seed: As in `bootstrap_over_groups`.
+        confidence: As in `bootstrap_over_groups`.
+
+    Returns:
+        The part, 1 for all of it, above 1 where the altered model falls below the baseline; None where the model has
+        no gain in some of the draws, and a part of it means nothing.
+
+    Raises:
+        ValueError: As in `bootstrap_over_groups`.
+    """
+    resamples = GroupResamples.draw(labels, groups, num_resamples=num_resamples, seed=seed)
+    (top1, altered, baseline), (top1_drawn, altered_drawn, baseline_drawn) = (
+        [figures["top1"] for figures in of_each]
+        for of_each in zip(
+            *(_figures(each, labels, groups, resamples) for each in (logits, altered_logits, baseline_logits)),
+            strict=True,
+        )
+    )
+    gain, gain_drawn = top1 - baseline, top1_drawn - baseline_drawn
+    if gain <= 0 or (gain_drawn <= 0).any():
+        return None
+    return _percentile_interval(
+        (top1 - altered) / gain,
+        (top1_drawn - altered_drawn) / gain_drawn,
+        resamples,
+        confidence,
+        bounds=(-math.inf, math.inf),
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..whole_file import written_whole
+from .calibration import Reliability
 
 BLUE, ORANGE, GREY = "#2f6db5", "#e07b39", "#8a8f98"
 DOTS_PER_INCH = 150
@@ -66,7 +67,7 @@ def plot_confusion_matrix(
     bar.set_label("of the true class's clips", fontsize=font + 1)
     bar.ax.tick_params(labelsize=font)
     bar.outline.set_visible(False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_training_curves(
@@ -74,15 +75,18 @@ def plot_training_curves(
     history: Sequence[Mapping[str, Any]],
     *,
     best_epoch: int | None = None,
+    start: Mapping[str, float] | None = None,
     title: str = "Training",
 ) -> Path:
     """Draw the losses and the validation accuracy by epoch, with the best epoch marked.
 
     Args:
         path: The PNG file to write.
-        history: One record per epoch with the keys `epoch`, `train_loss`, `validation_loss`, `validation_top1` (a
-            fraction) and `learning_rate`.
-        best_epoch: The epoch whose weights are kept; by default the first with the highest top-1.
+        history: One record per epoch with the keys `epoch`, `train_loss`, `learning_rate` and, where there were
+            validation clips, `validation_loss` and `validation_top1` (a fraction).
+        best_epoch: The epoch whose weights are kept; by default the first with the highest top-1, or the start where
+            it is given.
+        start: The validation figures before the first epoch, with the same keys.
         title: The line above the picture.
 
     Raises:
@@ -90,36 +94,58 @@ def plot_training_curves(
     """
     if not history:
         raise ValueError("the history has no epoch: train for at least one epoch before drawing its curves.")
-    columns = ("epoch", "train_loss", "validation_loss", "validation_top1", "learning_rate")
-    epoch, train_loss, validation_loss, top1, rate = (np.array([row[name] for row in history]) for name in columns)
+    epoch, train_loss, rate = (
+        np.array([row[name] for row in history]) for name in ("epoch", "train_loss", "learning_rate")
+    )
     if best_epoch is not None and best_epoch not in epoch:
         raise ValueError(f"best_epoch={best_epoch} is not in the history, which holds {epoch[0]} to {epoch[-1]}.")
-    best = int(np.argmax(top1 if best_epoch is None else epoch == best_epoch))
+    validated = [*([{"epoch": epoch[0] - 1, **start}] if start else []), *history]
+    validated = [row for row in validated if "validation_loss" in row]
     marker = "o" if len(history) <= 40 else None
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     losses, accuracy = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=13)
     losses.plot(epoch, train_loss, color=GREY, marker=marker, markersize=3.5, label="train")
-    losses.plot(epoch, validation_loss, color=BLUE, marker=marker, markersize=3.5, label="validation")
     losses.set_ylabel("cross entropy")
-    losses.set_ylim(0, 1.05 * max(train_loss.max(), validation_loss.max()))
-    accuracy.plot(epoch, 100 * top1, color=BLUE, marker=marker, markersize=3.5, label="top-1")
-    accuracy.plot(
-        epoch[best], 100 * top1[best], "*", color=ORANGE, markersize=14, label=f"best: {100 * top1[best]:.1f} %"
-    )
     accuracy.set_ylabel("validation top-1, %")
+    highest_loss = train_loss.max()
+    if validated:
+        validated_epoch, validation_loss, top1 = (
+            np.array([row[name] for row in validated]) for name in ("epoch", "validation_loss", "validation_top1")
+        )
+        highest_loss = max(highest_loss, validation_loss.max())
+        if best_epoch is not None:
+            best = int(np.argmax(validated_epoch == best_epoch))
+        else:
+            best = 0 if start else int(np.argmax(top1))
+        losses.plot(validated_epoch, validation_loss, color=BLUE, marker=marker, markersize=3.5, label="validation")
+        accuracy.plot(validated_epoch, 100 * top1, color=BLUE, marker=marker, markersize=3.5, label="top-1")
+        accuracy.plot(
+            validated_epoch[best],
+            100 * top1[best],
+            "*",
+            color=ORANGE,
+            markersize=14,
+            label=f"best: {100 * top1[best]:.1f} %",
+        )
+        name = "start" if start and best == 0 else validated_epoch[best]
+        for axes in (losses, accuracy):
+            axes.axvline(
+                validated_epoch[best], color=ORANGE, linewidth=1, linestyle="--", label=f"best epoch ({name})"
+            )
+    losses.set_ylim(0, 1.05 * highest_loss)
     for axes in (losses, accuracy):
-        axes.axvline(epoch[best], color=ORANGE, linewidth=1, linestyle="--", label=f"best epoch ({epoch[best]})")
         axes.set_xlabel("epoch")
-        axes.set_xlim(epoch[0] - 0.5, epoch[-1] + 0.5)
+        axes.set_xlim((validated or history)[0]["epoch"] - 0.5, epoch[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(color="#e6e8eb")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, columnspacing=1.2)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, columnspacing=1.2)
     _add_learning_rate(accuracy, epoch, rate)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _add_learning_rate(axes: Axes, epoch: np.ndarray, rate: np.ndarray) -> None:
@@ -167,7 +193,36 @@ def plot_per_class_f1(path: str | Path, per_class: Sequence[Mapping[str, Any]], 
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_title(title, fontsize=13)
     figure.legend(loc="outside lower right", frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
+
+
+def plot_reliability(path: str | Path, reliability: Reliability, *, title: str = "Reliability") -> Path:
+    """Draw how often the model is right against how sure it is; on the diagonal its scores can be taken at their word.
+
+    Args:
+        path: The PNG file to write.
+        reliability: The clips in bins by score.
+        title: The line above the picture.
+    """
+    some = reliability.clips > 0
+    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    axes, counts = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    axes.plot(reliability.confidence[some], reliability.accuracy[some], color=BLUE, marker="o", markersize=5)
+    axes.set_ylabel("part of the clips that are right")
+    axes.set_ylim(-0.02, 1.02)
+    axes.text(0.02, 0.94, f"expected calibration error {reliability.expected_calibration_error:.3f}", color="#1f2933")
+    width = 1 / len(reliability.clips)
+    counts.bar((np.arange(len(reliability.clips)) + 0.5) * width, reliability.clips, width=0.9 * width, color=GREY)
+    counts.set_ylabel("clips")
+    counts.set_xlabel("score of the predicted class")
+    counts.set_xlim(0, 1)
+    for each in (axes, counts):
+        each.grid(color="#e6e8eb")
+        each.set_axisbelow(True)
+        each.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=10)
+    return save_figure(figure, path)
 
 
 def plot_frame_strip(
@@ -232,7 +287,7 @@ def plot_frame_strip(
         left + strip_room + gap + labels_width, 0.6, classes_width - labels_width - 0.55, 0.34 * len(top) + 0.1
     )
     _draw_top_classes(classes, top)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_frames(axes: Axes, frames: np.ndarray, num_columns: int) -> None:
@@ -291,7 +346,8 @@ def _draw_top_classes(axes: Axes, top: Sequence[tuple[str, float]]) -> None:
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as a PNG file that appears whole."""
     path = Path(path)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, facecolor="white")

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..whole_file import written_whole
+from .calibration import reliability
 from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups
 from .metrics import TOP_K, Metrics, checked_predictions, compute_metrics, log_probabilities
-from .plots import plot_confusion_matrix, plot_per_class_f1
+from .plots import plot_confusion_matrix, plot_per_class_f1, plot_reliability
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class EvaluationReport:
             "leakage": None if self.leakage is None else dict(self.leakage),
             **self.metrics.to_dict(),
             **figures,
+            "calibration_error": reliability(self.logits, self.labels).expected_calibration_error,
             "bootstrap": {
                 "unit": "group",
                 "confidence": self.confidence,
@@ -90,7 +92,7 @@ class EvaluationReport:
         """Write the report's files, each replaced whole.
 
         `metrics.json` (`to_dict`), `per_class.csv`, `confusion_matrix.csv` (rows are true classes), `predictions.csv`
-        (one row per clip), `confusion_matrix.png` and `per_class_f1.png`.
+        (one row per clip), `confusion_matrix.png`, `per_class_f1.png` and `reliability.png`.
 
         Args:
             directory: Where to write; made if need be.
@@ -117,6 +119,7 @@ class EvaluationReport:
             directory / "confusion_matrix.png", self.metrics.confusion_matrix, self.label_names, title=title
         )
         plot_per_class_f1(directory / "per_class_f1.png", classes, title=title)
+        plot_reliability(directory / "reliability.png", reliability(self.logits, self.labels), title=title)
         # Last, so that a new metrics.json tells that all the rest is new too.
         _write_text(
             directory / "metrics.json", json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -133,6 +136,8 @@ class EvaluationReport:
             rows.append((label, percent(figure.value), f"{percent(figure.low)} to {percent(figure.high)}", split))
         rows.append(("balanced accuracy", percent(metrics.balanced_accuracy), "", split))
         rows.append(("loss", f"{metrics.loss:.3f}", "", split))
+        error = reliability(self.logits, self.labels).expected_calibration_error
+        rows.append(("calibration error", f"{error:.3f}", "", split))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

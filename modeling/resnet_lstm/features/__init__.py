@@ -1,6 +1,6 @@
 """Frame features: computed once, kept on disk, the same as the model computes itself."""
 
-from .cache import FeatureCache
+from .cache import FeatureCache, FeaturesInMemory
 from .cache_location import default_cache_dir
 from .extraction import ClipFile, Extraction, clip_files, extract_features
 from .views import UNIFORM, View, training_views
@@ -10,6 +10,7 @@ __all__ = [
     "ClipFile",
     "Extraction",
     "FeatureCache",
+    "FeaturesInMemory",
     "View",
     "clip_files",
     "default_cache_dir",

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from transformers import ResNetModel
 
-from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
@@ -35,14 +35,13 @@ _ARCHITECTURE = (
 class FeatureCache:
     """The frame features of clips, one safetensors file for each clip and view.
 
-    A cache belongs to one backbone and pooling grid, one set of processor settings, one version of the decoder and one
-    precision, and lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed
-    clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a
-    cache.
+    A cache belongs to one backbone, one set of processor settings, one version of the decoder and one precision, and
+    lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed clip, weight or
+    setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a cache.
 
     Args:
         root: The folder of all caches.
-        model: Its backbone makes the features.
+        backbone: Makes the features.
         processor: Makes the backbone's input.
         precision: What the backbone computes in: "no" (float32), "bf16" or "fp16", as accelerate calls them.
     """
@@ -50,17 +49,16 @@ class FeatureCache:
     def __init__(
         self,
         root: str | os.PathLike[str],
-        model: ResNetLSTMModel,
+        backbone: ResNetModel,
         processor: ResNetLSTMVideoProcessor,
         precision: str = "no",
     ) -> None:
         self.precision = precision
         settings = processor.to_dict()
         self.key: dict[str, Any] = {
-            "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
-            "backbone_sha256": state_dict_sha256(model.backbone),
+            "backbone": {name: getattr(backbone.config, name) for name in _ARCHITECTURE},
+            "backbone_sha256": state_dict_sha256(backbone),
             "decoder_version": DECODER_VERSION,
-            "pooling_grid": model.config.pooling_grid,
             "precision": precision,
             "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
         }
@@ -98,6 +96,30 @@ class FeatureCache:
         tensors = {"frame_features": frame_features.float().cpu().contiguous()}
         with written_whole(path) as temporary:
             save_file(tensors, temporary)
+
+
+class FeaturesInMemory:
+    """Reads a cache and keeps what it has read, so that only the first epoch waits for the disk.
+
+    Args:
+        cache: What to read.
+        max_bytes: When this much is kept, the rest is read anew each time.
+    """
+
+    def __init__(self, cache: FeatureCache, max_bytes: int = 4 * 2**30) -> None:
+        self.cache = cache
+        self.free_bytes = max_bytes
+        self._kept: dict[tuple[str, View], torch.Tensor] = {}
+
+    def load(self, clip_sha256: str, view: View) -> torch.Tensor:
+        """As `FeatureCache.load`. The tensor is shared: do not change it."""
+        kept = self._kept.get((clip_sha256, view))
+        if kept is None:
+            kept = self.cache.load(clip_sha256, view)
+            if kept.nbytes <= self.free_bytes:
+                self.free_bytes -= kept.nbytes
+                self._kept[clip_sha256, view] = kept
+        return kept
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:

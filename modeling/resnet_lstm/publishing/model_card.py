@@ -22,6 +22,7 @@ TASK = "video-classification"
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
     "per_class_f1.png": "F1 by class",
+    "reliability.png": "How often the model is right, by how sure it is",
     "training_curves.png": "Training curves",
 }
 
@@ -251,13 +252,14 @@ def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> 
     if baseline is not None:
         models.append((f"{baseline['model']} (order-blind baseline)", baseline))
     names = figure_names(len(metrics["label_names"]))
-    header = ("model", *names.values(), "balanced accuracy", "loss", "measured on")
+    header = ("model", *names.values(), "balanced accuracy", "loss", "calibration error", "measured on")
     rows = [
         (
             model,
             *(_with_interval(report[name]) for name in names),
             percent(report["balanced_accuracy"]),
             f"{report['loss']:.3f}",
+            f"{report['calibration_error']:.3f}",
             _split(report),
         )
         for model, report in models
@@ -278,11 +280,11 @@ def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> 
 def _difference(top1: Mapping[str, float]) -> str:
     points = {end: f"{100 * top1[end]:+.1f}" for end in ("value", "low", "high")}
     if top1["low"] > 0:
-        verdict = "reading the frames in order helps"
+        verdict = "reading the change between frames and their order helps"
     elif top1["high"] < 0:
-        verdict = "the model is worse than the baseline, which ignores the order of the frames"
+        verdict = "the model is worse than the baseline, which reads each frame alone"
     else:
-        verdict = "the interval holds 0, so these clips do not show that reading the frames in order helps"
+        verdict = "the interval holds 0, so these clips do not show that reading change and order helps"
     return (
         f"Model minus baseline on the same clips, top-1: {points['value']} points "
         f"[{points['low']}, {points['high']}]; {verdict}."

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..features import UNIFORM, ClipFile, FeatureCache, View
+from ..features import UNIFORM, ClipFile, FeatureCache, FeaturesInMemory, View
 from ..video_decoding import decode_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 
@@ -18,7 +18,8 @@ Example = dict[str, torch.Tensor]
 class FeatureDataset(Dataset[Example]):
     """Clips as cached frame features, in each epoch one of their views.
 
-    Items are `{"frame_features": [T, D] float32, "labels": [] int64}`.
+    Items are `{"frame_features": [T, D] float32, "labels": [] int64}`, and `"logit_corrections": [L]` where there are
+    any.
 
     Args:
         clips: The clips.
@@ -26,18 +27,22 @@ class FeatureDataset(Dataset[Example]):
         cache: Holds all `views` of all clips.
         views: What each epoch draws one of, for each clip.
         seed: Which one depends on nothing but the seed, the epoch and the clip's index.
+
+    Attributes:
+        logit_corrections: `[N, V, L]`, what the loss adds to the model's logits of each clip and view; or None.
     """
 
     def __init__(
         self,
         clips: Sequence[ClipFile],
         labels: Sequence[int],
-        cache: FeatureCache,
+        cache: FeatureCache | FeaturesInMemory,
         views: Sequence[View] = (UNIFORM,),
         seed: int = 0,
     ) -> None:
         self.clips, self.labels, self.cache, self.views, self.seed = clips, labels, cache, views, seed
         self.epoch = 0
+        self.logit_corrections: torch.Tensor | None = None
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch: other views are drawn."""
@@ -47,9 +52,12 @@ class FeatureDataset(Dataset[Example]):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Example:
-        view = self.views[int(np.random.default_rng((self.seed, self.epoch, index)).integers(len(self.views)))]
-        features = self.cache.load(self.clips[index].sha256, view)
-        return {"frame_features": features, "labels": torch.tensor(self.labels[index])}
+        view = int(np.random.default_rng((self.seed, self.epoch, index)).integers(len(self.views)))
+        features = self.cache.load(self.clips[index].sha256, self.views[view])
+        example = {"frame_features": features, "labels": torch.tensor(self.labels[index])}
+        if self.logit_corrections is not None:
+            example["logit_corrections"] = self.logit_corrections[index, view]
+        return example
 
 
 class ClipDataset(Dataset[Example]):

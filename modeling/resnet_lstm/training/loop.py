@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,10 @@ from accelerate import Accelerator, skip_first_batches
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import get_scheduler
+from transformers import PreTrainedModel, get_scheduler
 
+from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..evaluation.metrics import compute_metrics
-from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..whole_file import written_whole
 from .checkpoint import (
     load_optimizer_tensors,
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_FILE = "checkpoint.safetensors"
 BEST_FILE = "best.safetensors"
 LOG_FILE = "training_log.jsonl"
+# The epoch number of the weights that a model comes with.
+START = -1
 
 
 class ResumeError(ValueError):
@@ -66,6 +68,7 @@ class Progress:
         num_clips: How many clips those were.
         seconds: What the run has taken so far, interruptions left out.
         history: One record for each epoch that is done.
+        start: Validation figures before the first epoch, where they were taken.
     """
 
     epoch: int = 0
@@ -74,6 +77,7 @@ class Progress:
     num_clips: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    start: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,24 +85,27 @@ class TrainingResult:
     """How a run ended; the model holds the weights of the best epoch.
 
     Attributes:
-        history: A record for each epoch: `epoch`, `train_loss`, `validation_loss`, `validation_top1`,
-            `validation_macro_f1`, `learning_rate`, `seconds`.
-        best_epoch: The epoch whose weights were kept.
+        history: A record for each epoch: `epoch`, `train_loss`, `learning_rate`, `seconds` and, where there are
+            validation clips, `validation_loss`, `validation_top1`, `validation_macro_f1`.
+        best_epoch: The epoch whose weights were kept; None where no epoch was better than the start.
         seconds: Training time, interruptions left out.
+        start: The validation figures before the first epoch, where the start may be kept.
     """
 
     history: list[dict[str, Any]]
-    best_epoch: int
+    best_epoch: int | None
     seconds: float
+    start: dict[str, float] | None = None
 
 
 class TrainingLoop:
     """One run.
 
     Args:
-        model: Its trained weights are those with a gradient.
+        model: Called with a batch without its labels; its output has `logits` `[B, L]`. Its trained weights are those
+            with a gradient.
         train_dataset: Clips to learn from.
-        validation_dataset: Clips that choose the best epoch.
+        validation_dataset: Clips that choose the best epoch; without them every epoch is trained and the last is kept.
         class_weights: `[L]`, from `class_weights`.
         settings: The settings.
         output_dir: Where checkpoint, best weights and log go.
@@ -107,13 +114,14 @@ class TrainingLoop:
         split_scheme: How the dataset was split; stands in every line of the log.
         log_prefix: Put before the names of the figures that trackers get.
         run_facts: What else makes this run this run; a checkpoint of a run with other facts is refused.
+        start_is_candidate: Whether the weights that the model comes with are kept if no epoch is better.
     """
 
     def __init__(
         self,
-        model: ResNetLSTMForVideoClassification,
+        model: nn.Module,
         train_dataset: FeatureDataset | ClipDataset,
-        validation_dataset: FeatureDataset | ClipDataset,
+        validation_dataset: FeatureDataset | ClipDataset | None,
         class_weights: torch.Tensor,
         settings: TrainingSettings,
         output_dir: Path,
@@ -122,6 +130,7 @@ class TrainingLoop:
         split_scheme: str = "unknown",
         log_prefix: str = "",
         run_facts: dict[str, Any] | None = None,
+        start_is_candidate: bool = False,
     ) -> None:
         self.settings = settings
         self.output_dir = output_dir
@@ -133,19 +142,21 @@ class TrainingLoop:
         del self.run_facts["settings"]["checkpoint_interval_seconds"]
         self.split_scheme = split_scheme
         self.log_prefix = log_prefix
+        self.start_is_candidate = start_is_candidate and validation_dataset is not None
         if settings.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            cast(PreTrainedModel, model).gradient_checkpointing_enable({"use_reentrant": False})
 
         train_loader = DataLoader(
             train_dataset, batch_size=settings.train_batch_size, shuffle=True, num_workers=num_workers
         )
-        validation_loader = DataLoader(
-            validation_dataset, batch_size=settings.train_batch_size, num_workers=num_workers
-        )
         optimizer = torch.optim.AdamW(parameter_groups(model, settings))
-        self.model, self.optimizer, self.train_loader, self.validation_loader = accelerator.prepare(
-            model, optimizer, train_loader, validation_loader
-        )
+        self.model: nn.Module
+        self.model, self.optimizer, self.train_loader = accelerator.prepare(model, optimizer, train_loader)
+        self.validation_loader = None
+        if validation_dataset is not None:
+            self.validation_loader = accelerator.prepare(
+                DataLoader(validation_dataset, batch_size=settings.train_batch_size, num_workers=num_workers)
+            )
         self.class_weights = class_weights.to(accelerator.device)
         self.steps_per_epoch = math.ceil(len(self.train_loader) / settings.gradient_accumulation_steps)
         num_steps = self.steps_per_epoch * settings.num_train_epochs
@@ -160,14 +171,15 @@ class TrainingLoop:
         self.last_checkpoint_at = time.monotonic()
 
     @property
-    def unwrapped_model(self) -> ResNetLSTMForVideoClassification:
+    def unwrapped_model(self) -> nn.Module:
         return self.accelerator.unwrap_model(self.model)
 
-    def run(self, resume: bool = False) -> TrainingResult:
+    def run(self, resume: bool = False, num_epochs: int | None = None) -> TrainingResult:
         """Train until the last epoch or until patience runs out, and leave the best weights in the model.
 
         Args:
             resume: Go on from the checkpoint in `output_dir`, if there is one.
+            num_epochs: Break off after so many; the learning rates are those of the whole run.
 
         Raises:
             ResumeError: The checkpoint is of a run with other settings or data.
@@ -176,19 +188,35 @@ class TrainingLoop:
         if resume and (self.output_dir / CHECKPOINT_FILE).is_file():
             self._load_checkpoint()
         started = time.monotonic() - self.progress.seconds
-        total = self.settings.num_train_epochs * len(self.train_loader)
+        if self.start_is_candidate and not (self.progress.epoch or self.progress.batches):
+            self._take_start()
+        num_epochs = num_epochs or self.settings.num_train_epochs
+        total = num_epochs * len(self.train_loader)
         done = self.progress.epoch * len(self.train_loader) + self.progress.batches
         with tqdm(
             total=total, initial=done, unit="batch", desc="training", disable=not self.accelerator.is_main_process
         ) as bar:
-            while self.progress.epoch < self.settings.num_train_epochs and not self.early_stopping.should_stop:
+            while self.progress.epoch < num_epochs and not self.early_stopping.should_stop:
                 self._train_epoch(bar, started)
                 self._finish_epoch(bar, started)
         self.accelerator.wait_for_everyone()
         best_weights, _ = load_tensors(self.output_dir / BEST_FILE)
         load_trained_weights(self.unwrapped_model, best_weights)
-        assert self.early_stopping.best_epoch is not None  # noqa: S101 - there was an epoch with a finite loss
-        return TrainingResult(self.progress.history, self.early_stopping.best_epoch, self.progress.seconds)
+        best_epoch = self.early_stopping.best_epoch
+        if self.validation_loader is None:
+            best_epoch = self.progress.epoch - 1
+        return TrainingResult(
+            self.progress.history,
+            None if best_epoch == START else best_epoch,
+            self.progress.seconds,
+            self.progress.start,
+        )
+
+    def _take_start(self) -> None:
+        self.progress.start = {f"validation_{name}": value for name, value in self._validate().items()}
+        self.early_stopping.update(START, self.progress.start[f"validation_{self.settings.metric_for_best_model}"])
+        if self.accelerator.is_main_process:
+            save_tensors(self.output_dir / BEST_FILE, trained_weights(self.unwrapped_model), {})
 
     def _train_epoch(self, bar: tqdm[Any], started: float) -> None:
         progress, settings, accelerator = self.progress, self.settings, self.accelerator
@@ -204,8 +232,9 @@ class TrainingLoop:
             )
             with accelerator.accumulate(self.model):
                 labels = batch.pop("labels")
+                corrections = batch.pop("logit_corrections", 0.0)
                 loss = F.cross_entropy(
-                    self.model(**batch).logits.float(),
+                    self.model(**batch).logits.float() + corrections,
                     labels,
                     weight=self.class_weights,
                     label_smoothing=settings.label_smoothing,
@@ -242,7 +271,7 @@ class TrainingLoop:
         }
         progress.seconds = record["seconds"] = time.monotonic() - started
         progress.history.append(record)
-        is_best = self.early_stopping.update(
+        is_best = self.validation_loader is None or self.early_stopping.update(
             progress.epoch, record[f"validation_{self.settings.metric_for_best_model}"]
         )
         progress.epoch, progress.batches, progress.loss_sum, progress.num_clips = progress.epoch + 1, 0, 0.0, 0
@@ -254,12 +283,13 @@ class TrainingLoop:
                 save_tensors(self.output_dir / BEST_FILE, trained_weights(self.unwrapped_model), {})
             self._write_log()
         self._save_checkpoint()
-        bar.set_postfix(
-            epoch=record["epoch"], loss=f"{record['validation_loss']:.3f}", top1=f"{record['validation_top1']:.3f}"
-        )
+        shown = "train_loss" if self.validation_loader is None else "validation_loss"
+        bar.set_postfix({"epoch": record["epoch"], shown: f"{record[shown]:.3f}"})
 
     @torch.inference_mode()
     def _validate(self) -> dict[str, float]:
+        if self.validation_loader is None:
+            return {}
         self.model.eval()
         all_logits, all_labels = [], []
         for batch in self.validation_loader:
@@ -268,14 +298,17 @@ class TrainingLoop:
             all_logits.append(logits.cpu())
             all_labels.append(labels.cpu())
         labels = torch.cat(all_labels).numpy()
-        id2label = self.unwrapped_model.config.id2label
+        logits = torch.cat(all_logits).numpy()
         metrics = compute_metrics(
-            torch.cat(all_logits).numpy(),
+            logits,
             labels,
             groups=[str(index) for index in range(len(labels))],
-            label_names=[id2label[index] for index in range(len(id2label))],
+            label_names=[str(index) for index in range(len(self.class_weights))],
         )
-        return {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
+        figures = {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
+        if len(labels) >= LEAST_CLIPS_FOR_TEMPERATURE:
+            figures["temperature"] = fit_temperature(logits, labels)
+        return figures
 
     def _write_log(self) -> None:
         with written_whole(self.output_dir / LOG_FILE) as temporary:
@@ -324,7 +357,7 @@ class TrainingLoop:
         logger.info("resumed at epoch %d, batch %d", self.progress.epoch, self.progress.batches)
 
 
-def parameter_groups(model: ResNetLSTMForVideoClassification, settings: TrainingSettings) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """The weights to train: the backbone at its own learning rate, biases and norms without weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -21,7 +21,7 @@ class TrainingSettings:
         default="cosine", metadata={"help": "How the learning rate goes on after the warm-up."}
     )
     warmup_ratio: float = field(default=0.05, metadata={"help": "Share of the steps that warm up."})
-    label_smoothing: float = field(default=0.1, metadata={"help": "Label smoothing of the training loss."})
+    label_smoothing: float = field(default=0.0, metadata={"help": "Label smoothing of the training loss."})
     class_weight: Literal["none", "sqrt", "balanced"] = field(
         default="sqrt",
         metadata={
@@ -32,10 +32,14 @@ class TrainingSettings:
         default=1.0, metadata={"help": "Gradients are clipped to this norm; 0 does not clip."}
     )
     early_stopping_patience: int = field(
-        default=10, metadata={"help": "Epochs without a better validation loss before stopping; 0 never stops early."}
+        default=5, metadata={"help": "Epochs without a better validation loss before stopping; 0 never stops early."}
     )
     metric_for_best_model: Literal["loss", "top1", "macro_f1"] = field(
         default="loss", metadata={"help": "What the best epoch is best in, on the validation split."}
+    )
+    refit: bool = field(
+        default=True,
+        metadata={"help": "On a frozen backbone, end by training on train and validation clips together."},
     )
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "Batches to a step."})
     gradient_checkpointing: bool = field(

@@ -20,7 +20,16 @@ from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder
 from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
-from ..features import UNIFORM, ClipFile, FeatureCache, View, clip_files, extract_features, training_views
+from ..features import (
+    UNIFORM,
+    ClipFile,
+    FeatureCache,
+    FeaturesInMemory,
+    View,
+    clip_files,
+    extract_features,
+    training_views,
+)
 from ..features.cache import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..publishing import DatasetFacts, ModelFacts, write_model_card
@@ -28,6 +37,7 @@ from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .datasets import ClipDataset, FeatureDataset
+from .frozen_backbone import REFIT_FOLDER, GroupedFeatures, train_head
 from .loop import BEST_FILE, CHECKPOINT_FILE, LOG_FILE, TrainingLoop, TrainingResult, class_weights
 from .settings import TrainingSettings
 
@@ -151,12 +161,14 @@ def train_classifier(
     if accelerator.is_main_process:
         model.save_pretrained(output_dir)
         processor.save_pretrained(output_dir)
-        plot_training_curves(
-            output_dir / "training_curves.png",
-            result.history,
-            best_epoch=result.best_epoch,
-            title=f"{name}, split {folder.split_scheme}",
-        )
+        if result.history:
+            plot_training_curves(
+                output_dir / "training_curves.png",
+                result.history,
+                best_epoch=result.best_epoch,
+                start=result.start,
+                title=f"{name}, split {folder.split_scheme}",
+            )
         if folder.clips("test"):
             report = _score(model, processor, folder, options, accelerator, name)
             report.write(output_dir)
@@ -187,7 +199,7 @@ def _prepare_output(output_dir: Path, options: RunOptions) -> None:
     finished = _holds_model(output_dir)
     begun = (output_dir / CHECKPOINT_FILE).is_file()
     entries = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
-    if not finished and not begun and entries - {"logs", BASELINE_FOLDER, BEST_FILE, LOG_FILE}:
+    if not finished and not begun and entries - {"logs", BASELINE_FOLDER, BEST_FILE, LOG_FILE, REFIT_FOLDER}:
         raise OutputExistsError(f"{output_dir}: holds something else than a model. Choose a new or an empty folder.")
     if (finished or begun) and options.overwrite:
         shutil.rmtree(output_dir)
@@ -201,6 +213,7 @@ def _prepare_output(output_dir: Path, options: RunOptions) -> None:
 def _remove_checkpoints(output_dir: Path) -> None:
     # The run's own checkpoint last: as long as it is there, the run can be resumed to do the rest.
     for directory in (output_dir / BASELINE_FOLDER, output_dir):
+        shutil.rmtree(directory / REFIT_FOLDER, ignore_errors=True)
         for name in (BEST_FILE, CHECKPOINT_FILE):
             for left_by_a_killed_process in directory.glob(f".{name}.*"):
                 left_by_a_killed_process.unlink()
@@ -233,47 +246,83 @@ def _train(
         **head,
     )
     model.to(accelerator.device)
-    labelled = {split: _labelled_clips(folder, split, model.config) for split in ("train", "validation")}
+    splits = [split for split in ("train", "validation") if split == "train" or folder.clips(split)]
+    if len(splits) == 1:
+        logger.warning("%s has no validation clips: nothing can be chosen by them.", folder.root)
+    labelled = {split: _labelled_clips(folder, split, model.config) for split in splits}
+
     datasets: dict[str, FeatureDataset | ClipDataset] = {}
     if model.resnet_lstm.backbone_is_frozen:
-        for split, views in (("train", training_views(options.num_views, settings.flip)), ("validation", [UNIFORM])):
-            clips, labels, cache = _extracted(*labelled[split], model, processor, accelerator, views, options)
-            datasets[split] = FeatureDataset(clips, labels, cache, views, settings.seed)
         num_workers = 0
+        views = training_views(options.num_views, settings.flip)
+        for split in splits:
+            # Clips that validate are trained on in the end.
+            views_of_split = views if split == "train" or settings.refit else [UNIFORM]
+            clips, labels, cache = _extracted(*labelled[split], model, processor, accelerator, views_of_split, options)
+            read_views = views if split == "train" else [UNIFORM]
+            datasets[split] = FeatureDataset(clips, labels, FeaturesInMemory(cache), read_views, settings.seed)
     else:
-        for split, augment in (("train", True), ("validation", False)):
-            flip = augment and settings.flip
-            datasets[split] = ClipDataset(*_decodable(*labelled[split]), processor, augment, flip, settings.seed)
         num_workers = (os.cpu_count() or 2) // 2 if options.num_workers is None else options.num_workers
-
+        for split in splits:
+            augment = split == "train"
+            clips_and_labels = _decodable(*labelled[split])
+            datasets[split] = ClipDataset(
+                *clips_and_labels, processor, augment, augment and settings.flip, settings.seed
+            )
     for split, dataset in datasets.items():
         if not len(dataset):
             raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
 
-    loop = TrainingLoop(
-        model,
-        datasets["train"],
-        datasets["validation"],
-        class_weights(datasets["train"].labels, len(folder.labels), settings.class_weight),
-        settings,
-        output_dir,
-        accelerator,
-        num_workers,
-        split_scheme=folder.split_scheme,
-        log_prefix=log_prefix,
-        run_facts={
-            "backbone_is_frozen": model.resnet_lstm.backbone_is_frozen,
-            "backbone_sha256": state_dict_sha256(model.resnet_lstm.backbone),
-            "clips": {split: [clip.sha256 for clip in dataset.clips] for split, dataset in datasets.items()},
-            "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
-            "num_processes": accelerator.num_processes,
-            "num_views": options.num_views,
-            "precision": accelerator.mixed_precision,
-            "processor": processor.to_dict(),
-        },
-    )
-    result = loop.run(options.resume)
-    trained = loop.unwrapped_model
+    def make_loop(
+        train: FeatureDataset | ClipDataset, validation: FeatureDataset | ClipDataset | None, checkpoint_dir: Path
+    ) -> TrainingLoop:
+        return TrainingLoop(
+            model,
+            train,
+            validation,
+            class_weights(train.labels, len(folder.labels), settings.class_weight),
+            settings,
+            checkpoint_dir,
+            accelerator,
+            num_workers,
+            split_scheme=folder.split_scheme,
+            log_prefix=log_prefix if checkpoint_dir == output_dir else f"{log_prefix}refit/",
+            run_facts={
+                "backbone_is_frozen": model.resnet_lstm.backbone_is_frozen,
+                "backbone_sha256": state_dict_sha256(model.resnet_lstm.backbone),
+                "clips": {split: [clip.sha256 for clip in dataset.clips] for split, dataset in datasets.items()},
+                "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
+                "num_processes": accelerator.num_processes,
+                "num_views": options.num_views,
+                "precision": accelerator.mixed_precision,
+                "processor": processor.to_dict(),
+            },
+            start_is_candidate=model.classifier_is_fitted,
+        )
+
+    if model.resnet_lstm.backbone_is_frozen:
+        group_of = {
+            folder.path(split, clip): folder.group_of(clip) for split in splits for clip in folder.clips(split)
+        }
+        grouped = {
+            split: GroupedFeatures(dataset, [group_of[clip.path] for clip in dataset.clips])
+            for split, dataset in datasets.items()
+            if isinstance(dataset, FeatureDataset)
+        }
+        result = train_head(
+            model,
+            grouped["train"],
+            grouped.get("validation"),
+            make_loop,
+            output_dir,
+            refit=settings.refit,
+            resume=options.resume,
+        )
+    else:
+        result = make_loop(datasets["train"], datasets.get("validation"), output_dir).run(options.resume)
+        if result.best_epoch is not None:
+            model.config.temperature = result.history[result.best_epoch].get("validation_temperature", 1.0)
+    trained = accelerator.unwrap_model(model)
     accelerator.free_memory()
     return trained, result
 
@@ -281,7 +330,7 @@ def _train(
 def _labelled_clips(folder: VideoFolder, split: str, config: ResNetLSTMConfig) -> tuple[list[ClipFile], list[int]]:
     clips = folder.clips(split)
     if not clips:
-        raise DatasetError(f"{folder.root}: its {split} split has no clip; training needs train and validation.")
+        raise DatasetError(f"{folder.root}: its {split} split has no clip.")
     return clip_files(folder, split), [config.label2id[clip.label] for clip in clips]
 
 
@@ -308,7 +357,7 @@ def _extracted(
     options: RunOptions,
 ) -> tuple[list[ClipFile], list[int], FeatureCache]:
     """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
-    cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, accelerator.mixed_precision)
+    cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
     extract_features(
         model.resnet_lstm,
         processor,
@@ -336,7 +385,7 @@ def _score(
 ) -> EvaluationReport:
     cache = None
     if model.resnet_lstm.backbone_is_frozen:
-        cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, accelerator.mixed_precision)
+        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
     return evaluate_model(
         model,
         processor,
@@ -378,7 +427,7 @@ def _write_card(
         ),
         training={
             **asdict(settings),
-            "best epoch": result.best_epoch,
+            "best epoch": "none: the LSTM has no say" if result.best_epoch is None else result.best_epoch,
             "epochs trained": len(result.history),
             "seconds of training": round(result.seconds, 1),
         },
@@ -394,14 +443,13 @@ def _write_card(
 
 
 def _head_in_words(config: ResNetLSTMConfig) -> str:
-    what = "the change from each to the next" if config.temporal_change else "them"
-    layers = config.num_lstm_layers
-    if layers:
-        units = f"{layers} layer{'s' if layers > 1 else ''} of {config.lstm_hidden_size} units"
-        return f"an LSTM ({units}) reads {what} in order"
-    return (
-        f"a classifier scores {what}" if config.temporal_change else "a classifier scores each, blind to their order"
-    )
+    read = "a classifier reads each frame"
+    if config.temporal_change:
+        read += " and what has changed since the one before"
+    if not config.num_lstm_layers:
+        return read
+    layers = f"{config.num_lstm_layers} layer{'s' if config.num_lstm_layers > 1 else ''}"
+    return f"{read}, beside it an LSTM ({layers} of {config.lstm_hidden_size} units) reads them in order"
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

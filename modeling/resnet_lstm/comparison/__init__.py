@@ -1,0 +1,28 @@
+"""Heads and recipes side by side: cross-validation over groups, on one set of cached features."""
+
+from .cross_validation import CrossValidation, Fold, LabelledClips, cross_validate, group_folds
+from .few_clips import FewClipsPoint, few_clips_markdown, reduced_folds, write_few_clips
+from .plots import plot_gains
+from .recipes import BASELINE, DEFAULT, RECIPES, Recipe
+from .table import Row, compare, to_markdown, write_table
+
+__all__ = [
+    "BASELINE",
+    "DEFAULT",
+    "RECIPES",
+    "CrossValidation",
+    "FewClipsPoint",
+    "Fold",
+    "LabelledClips",
+    "Recipe",
+    "Row",
+    "compare",
+    "cross_validate",
+    "few_clips_markdown",
+    "group_folds",
+    "plot_gains",
+    "reduced_folds",
+    "to_markdown",
+    "write_few_clips",
+    "write_table",
+]

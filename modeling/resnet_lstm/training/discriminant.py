@@ -1,0 +1,174 @@
+"""A linear classifier in closed form: linear discriminant analysis with shrunken covariance and shrunken class means.
+
+Where a class has a handful of clips, gradient descent fits their places and people. The discriminant estimates so
+little from them, one mean a class and one covariance for all, that it does better, takes a second, and with one clip a
+class becomes the nearest prototype.
+
+Two estimates are drawn towards what needs no estimating. The covariance within classes, which N clips cannot tell in
+thousands of dimensions, goes towards a multiple of the identity (Friedman, "Regularized Discriminant Analysis", JASA
+1989). The mean of a class is drawn towards the mean of all classes, the more the fewer source videos it rests on
+(James & Stein, 1961): as it is, the chance part of a mean of few makes that class look far from everything, and it is
+never predicted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+
+from ..evaluation.calibration import fit_temperature
+from ..evaluation.metrics import log_probabilities
+
+# How many groups the mean of all classes counts for, as an estimate of the mean of one.
+PRIOR_GROUPS = 2.0
+SHRINKAGES = (0.4, 0.6, 0.8, 0.9, 0.97)
+# Where the data are too few to choose by.
+DEFAULT_SHRINKAGE = 0.9
+NUM_FOLDS = 5
+# A class that was not trained on is never predicted.
+ABSENT = -1e4
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """`features @ weight.T + bias` are the logits.
+
+    Attributes:
+        weight: `[L, H]`.
+        bias: `[L]`.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits `[N, L]` of features `[N, H]`."""
+        return features @ self.weight.T + self.bias
+
+    def divided_by(self, temperature: float) -> LinearClassifier:
+        """The classifier whose logits are this one's divided by a number."""
+        return LinearClassifier(self.weight / temperature, self.bias / temperature)
+
+
+@dataclass(frozen=True)
+class DiscriminantFit:
+    """A classifier, and what it would say of its own training clips had it not seen them.
+
+    Attributes:
+        classifier: Fitted to all clips, its logits as sure as those of unseen groups allow.
+        shrinkage: Of the covariance.
+        held_out_logits: `[N, L]`: each clip's logits by a classifier fitted without its group. NaN where none could
+            be: a class whose clips are all of one group is unknown without it.
+    """
+
+    classifier: LinearClassifier
+    shrinkage: float
+    held_out_logits: np.ndarray
+
+
+def fit_by_cross_validation(
+    features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int, seed: int = 0
+) -> DiscriminantFit:
+    """Fit a discriminant, its shrinkage and temperature chosen by the cross entropy on groups that were held out.
+
+    Args:
+        features: `[N, H]`.
+        labels: `[N]`.
+        groups: `[N]`.
+        num_labels: L.
+        seed: Of the folds.
+    """
+    held_out = {shrinkage: np.full((len(labels), num_labels), np.nan) for shrinkage in SHRINKAGES}
+    num_folds = min(NUM_FOLDS, len(set(groups)), int(np.bincount(labels).max()))
+    if num_folds > 1:
+        folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            # That a class has fewer clips than there are folds is what this is made for.
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            split = list(folds.split(np.zeros(len(labels)), labels, groups))
+        for train, test in split:
+            known = test[np.isin(labels[test], labels[train])]
+            solver = _Solver(features[train], labels[train], [groups[index] for index in train], num_labels)
+            for shrinkage, logits in held_out.items():
+                logits[known] = solver.classifier(shrinkage)(features[known]).numpy()
+    scored = np.flatnonzero(~np.isnan(held_out[SHRINKAGES[0]][:, 0]))
+    solver = _Solver(features, labels, groups, num_labels)
+    if not len(scored):
+        classifier = solver.classifier(DEFAULT_SHRINKAGE)
+        # Nothing tells how sure to be: not very.
+        present = np.isin(np.arange(num_labels), labels)
+        spread = float(classifier(features)[:, torch.from_numpy(present)].std())
+        return DiscriminantFit(classifier.divided_by(spread or 1.0), DEFAULT_SHRINKAGE, held_out[SHRINKAGES[0]])
+
+    def cross_entropy(logits: np.ndarray) -> float:
+        return float(-log_probabilities(logits)[np.arange(len(scored)), labels[scored]].mean())
+
+    calibrated, temperatures = {}, {}
+    for shrinkage, logits in held_out.items():
+        # First to the scale of one, where the search for a temperature begins.
+        scale = np.std(logits[scored][logits[scored] > ABSENT / 2]) or 1.0
+        temperatures[shrinkage] = scale * fit_temperature(logits[scored] / scale, labels[scored])
+        calibrated[shrinkage] = logits / temperatures[shrinkage]
+    best = min(SHRINKAGES, key=lambda shrinkage: cross_entropy(calibrated[shrinkage][scored]))
+    return DiscriminantFit(solver.classifier(best).divided_by(temperatures[best]), best, calibrated[best])
+
+
+def fit_discriminant(
+    features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int, shrinkage: float
+) -> LinearClassifier:
+    """The discriminant of one shrinkage, between 0 and 1; its logits are log densities, all classes as likely."""
+    return _Solver(features, labels, groups, num_labels).classifier(shrinkage)
+
+
+class _Solver:
+    """Solves with the shrunken covariance `(1 - s) S + s m I`, where S is the scatter of clips around their classes.
+
+    With fewer clips N than features H, S has rank N at most: by Woodbury's identity an N x N system stands for the
+    H x H one.
+    """
+
+    def __init__(self, features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int) -> None:
+        self.num_labels = num_labels
+        self.present = np.unique(labels)
+        group_names = np.asarray(groups)
+        means, num_groups = [], []
+        residuals = features.clone()
+        for label in self.present:
+            members = torch.from_numpy(np.flatnonzero(labels == label))
+            mean = features[members].mean(dim=0)
+            residuals[members] -= mean
+            means.append(mean)
+            num_groups.append(len(np.unique(group_names[labels == label])))
+        self.centre = torch.stack(means).mean(dim=0)  # [H]
+        weight = torch.tensor(num_groups, dtype=features.dtype)
+        self.means = (torch.stack(means) - self.centre) * (weight / (weight + PRIOR_GROUPS))[:, None]  # [P, H]
+        self.residuals = residuals / len(features) ** 0.5  # [N, H]
+        scatter = float((self.residuals**2).sum())
+        if scatter <= 1e-12:  # one clip a class: how far the clips lie apart stands for it
+            scatter = float(((features - self.centre) ** 2).sum()) / len(features) or 1.0
+        self.mean_variance = scatter / features.shape[1]
+        self.fewer_clips = len(features) < features.shape[1]
+        product = self.residuals @ self.residuals.T if self.fewer_clips else self.residuals.T @ self.residuals
+        self.product = product.double()
+
+    def classifier(self, shrinkage: float) -> LinearClassifier:
+        weight, bias = torch.zeros(self.num_labels, self.means.shape[1]), torch.full((self.num_labels,), ABSENT)
+        directions = self._solve(shrinkage)  # [P, H]
+        weight[self.present] = directions
+        bias[self.present] = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
+        return LinearClassifier(weight, bias)
+
+    def _solve(self, shrinkage: float) -> torch.Tensor:
+        """The covariance's inverse times the class means, `[P, H]`."""
+        ridge, kept = shrinkage * self.mean_variance, 1 - shrinkage
+        system = kept * self.product
+        system.diagonal().add_(ridge)
+        if not self.fewer_clips:
+            return torch.linalg.solve(system, self.means.T.double()).T.to(self.means.dtype)
+        inner = torch.linalg.solve(system, (self.residuals @ self.means.T).double())  # [N, P]
+        return (self.means - kept * (self.residuals.T @ inner.to(self.means.dtype)).T) / ridge

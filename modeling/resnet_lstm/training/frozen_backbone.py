@@ -1,0 +1,177 @@
+"""The head on a frozen backbone: a linear part in closed form, and an LSTM that has to improve on it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
+from ..features import View
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .datasets import FeatureDataset
+from .discriminant import fit_by_cross_validation
+from .loop import TrainingLoop, TrainingResult
+
+BATCH_SIZE = 64
+REFIT_FOLDER = "refit"
+
+# Makes the loop for a training set, a validation set (or none) and the folder of its checkpoints.
+MakeLoop = Callable[[FeatureDataset, FeatureDataset | None, Path], TrainingLoop]
+
+
+@dataclass(frozen=True)
+class GroupedFeatures:
+    """Clips to train or validate on.
+
+    Attributes:
+        dataset: Their features and labels.
+        groups: `[N]`, the source each clip was cut from.
+    """
+
+    dataset: FeatureDataset
+    groups: Sequence[str]
+
+    def and_also(self, other: GroupedFeatures) -> GroupedFeatures:
+        """These clips and those of `other`, all in the views of these, which the cache must hold."""
+        mine, others = self.dataset, other.dataset
+        joined = FeatureDataset(
+            [*mine.clips, *others.clips], [*mine.labels, *others.labels], mine.cache, mine.views, mine.seed
+        )
+        return GroupedFeatures(joined, [*self.groups, *other.groups])
+
+
+def train_head(
+    model: ResNetLSTMForVideoClassification,
+    train: GroupedFeatures,
+    validation: GroupedFeatures | None,
+    make_loop: MakeLoop,
+    output_dir: Path,
+    *,
+    refit: bool = True,
+    resume: bool = False,
+) -> TrainingResult:
+    """Train all but the backbone.
+
+    First the linear part is fitted, in closed form (`discriminant`). Then the LSTM learns, epoch by epoch, what the
+    linear part leaves; the linear part's logits of a training clip are here those of a fit without its group, as sure
+    and as wrong as on clips it has not seen. The epoch with the best validation figure is kept, or the start, where
+    the LSTM has no say, if no epoch is better. The temperature is fitted on the validation clips. Last, all is done
+    again on training and validation clips together, for as many epochs as were best.
+
+    Args:
+        model: As built; its backbone made the features.
+        train: The training clips.
+        validation: The clips that choose the epoch and the temperature; without them the LSTM is left out of it.
+        make_loop: Makes the training loop.
+        output_dir: Where checkpoints go.
+        refit: Whether to end with the training on all clips.
+        resume: Go on from the checkpoints in `output_dir`.
+    """
+    started, in_loops = time.monotonic(), 0.0
+    result = TrainingResult([], None, 0.0)
+
+    def run_loop(
+        train: FeatureDataset, validation: FeatureDataset | None, directory: Path, epochs: int | None = None
+    ) -> TrainingResult:
+        nonlocal started, in_loops
+        paused = time.monotonic()
+        of_loop = make_loop(train, validation, directory).run(resume, num_epochs=epochs)
+        # The loop counts its own seconds, those before an interruption too.
+        started += time.monotonic() - paused
+        in_loops += of_loop.seconds
+        return of_loop
+
+    initial = copy.deepcopy(_head_state(model))
+    model.config.temperature = sureness = 1.0
+    fit_linear_part(model, train)
+    if validation is not None:
+        # The start at its best: no epoch may win by being more or less sure.
+        sureness = fitted_temperature(model, validation.dataset)
+        divide_linear_part(model, train.dataset, sureness)
+        if model.lstm_classifier is not None:
+            result = run_loop(train.dataset, validation.dataset, output_dir)
+        temperature = fitted_temperature(model, validation.dataset)
+        if refit:
+            everything = train.and_also(validation)
+            model.load_state_dict(initial, strict=False)
+            fit_linear_part(model, everything)
+            divide_linear_part(model, everything.dataset, sureness)
+            if result.best_epoch is not None:
+                (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
+                run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
+        model.config.temperature = temperature
+    model.classifier.requires_grad_(True)
+    return replace(result, seconds=time.monotonic() - started + in_loops)
+
+
+def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in model.state_dict().items() if ".backbone." not in name}
+
+
+@torch.no_grad()
+def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatures) -> None:
+    """Set the statistics of the features and the classifier that reads them, and the dataset's logit corrections."""
+    dataset, base, device = train.dataset, model.resnet_lstm, model.device
+    total = square_total = torch.zeros(model.config.hidden_size, dtype=torch.float64)
+    num_frames = 0
+    for frame_features in _batches(dataset, dataset.views):
+        amounts = base.amounts(frame_features.to(device)).flatten(0, 1).double().cpu()  # [B * T, H]
+        total = total + amounts.sum(dim=0)
+        square_total = square_total + (amounts**2).sum(dim=0)
+        num_frames += len(amounts)
+    mean = total / num_frames
+    base.set_feature_statistics(mean.float(), (square_total / num_frames - mean**2).clamp_min(0).float())
+
+    features = torch.cat(
+        [
+            base.normalised(base.amounts(frame_features.to(device))).mean(dim=1).cpu()
+            for frame_features in _batches(dataset, dataset.views)
+        ]
+    )  # [N * V, H]
+    num_views = len(dataset.views)
+    labels = np.repeat(np.array(dataset.labels), num_views)
+    groups = [group for group in train.groups for _ in range(num_views)]
+    fit = fit_by_cross_validation(features, labels, groups, model.config.num_labels, dataset.seed)
+    model.set_classifier(fit.classifier.weight, fit.classifier.bias)
+    corrections = torch.from_numpy(fit.held_out_logits).float() - fit.classifier(features)  # [N * V, L]
+    dataset.logit_corrections = corrections.nan_to_num(0.0).unflatten(0, (-1, num_views))
+
+
+def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:
+    """Divide the logits of the linear part, and the dataset's logit corrections with them."""
+    model.set_classifier(model.classifier.weight / temperature, model.classifier.bias / temperature)
+    if dataset.logit_corrections is not None:
+        dataset.logit_corrections = dataset.logit_corrections / temperature
+
+
+def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> float:
+    """What the model's logits are best divided by on these clips; 1 where they are too few to tell."""
+    if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
+        return 1.0
+    return fit_temperature(score(model, dataset), np.array(dataset.labels))
+
+
+@torch.inference_mode()
+def score(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> np.ndarray:
+    """Logits `[N, L]` of clips, from their features in the first view."""
+    was_training = model.training
+    model.eval()
+    logits = [
+        model(frame_features=frame_features.to(model.device)).logits.float().cpu()
+        for frame_features in _batches(dataset, dataset.views[:1])
+    ]
+    model.train(was_training)
+    return torch.cat(logits).numpy()
+
+
+def _batches(dataset: FeatureDataset, views: Sequence[View]) -> Iterator[torch.Tensor]:
+    """Features `[B, T, D]` of all clips, all views of a clip before the next."""
+    rows = [(clip.sha256, view) for clip in dataset.clips for view in views]
+    for start in range(0, len(rows), BATCH_SIZE):
+        yield torch.stack([dataset.cache.load(*row) for row in rows[start : start + BATCH_SIZE]])

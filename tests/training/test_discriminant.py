@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from resnet_lstm.training import discriminant
+from resnet_lstm.training.discriminant import fit_by_cross_validation, fit_discriminant
+
+
+def blobs(
+    clips_per_class: list[int], num_features: int, spread: float, seed: int = 0
+) -> tuple[torch.Tensor, np.ndarray, list[str]]:
+    """Clips around their class means; each clip is a group of its own."""
+    generator = np.random.default_rng(seed)
+    means = generator.normal(0, spread, (len(clips_per_class), num_features))
+    labels = np.repeat(np.arange(len(clips_per_class)), clips_per_class)
+    features = means[labels] + generator.normal(0, 1, (len(labels), num_features))
+    return torch.tensor(features, dtype=torch.float32), labels, [str(index) for index in range(len(labels))]
+
+
+@pytest.mark.parametrize("num_features", [12, 200])  # fewer features than clips, and more
+@pytest.mark.parametrize("shrinkage", [0.1, 0.8])
+def test_with_unshrunken_means_it_is_the_textbook_discriminant(
+    monkeypatch: pytest.MonkeyPatch, num_features: int, shrinkage: float
+) -> None:
+    monkeypatch.setattr(discriminant, "PRIOR_GROUPS", 0.0)
+    features, labels, groups = blobs([20, 20, 20], num_features, 0.3)
+    logits = fit_discriminant(features, labels, groups, 3, shrinkage)(features).numpy()
+    textbook = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(features.numpy(), labels)
+    expected = textbook.decision_function(features.numpy())
+    centred, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
+    np.testing.assert_allclose(centred, expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
+
+
+def test_classes_of_few_groups_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels, groups = blobs([63, 63, 63, 23], 400, 0.3)
+    training = np.concatenate([np.flatnonzero(labels < 3)[::2], np.flatnonzero(labels == 3)[:3]])
+    test = np.setdiff1d(np.flatnonzero(labels == 3), training)
+
+    def recall_of_the_small_class() -> float:
+        fit = fit_discriminant(features[training], labels[training], [groups[i] for i in training], 4, 0.8)
+        return float((fit(features[test]).argmax(dim=1) == 3).float().mean())
+
+    shrunken = recall_of_the_small_class()
+    monkeypatch.setattr(discriminant, "PRIOR_GROUPS", 0.0)
+    assert recall_of_the_small_class() < 0.1 < 0.3 < shrunken
+
+
+def test_one_clip_a_class_makes_the_nearest_prototype() -> None:
+    prototypes, labels, groups = blobs([1] * 6, 50, 1.0)
+    fit = fit_by_cross_validation(prototypes, labels, groups, 6)
+    clips = torch.randn(200, 50, generator=torch.Generator().manual_seed(1))
+    nearest = torch.cdist(clips, prototypes).argmin(dim=1)
+    # Means drawn to their centre keep their directions; a few clips lie near the border.
+    assert (fit.classifier(clips).argmax(dim=1) == nearest).float().mean() > 0.85
+    assert fit.classifier(clips).softmax(dim=1).max() < 0.999
+    assert np.isnan(fit.held_out_logits).all()
+
+
+def test_held_out_logits_have_not_seen_their_group() -> None:
+    # Each group looks like nothing else, and its label is drawn at random: there is nothing to know of a new one.
+    generator = np.random.default_rng(0)
+    group_of_clip = np.repeat(np.arange(40), 5)
+    labels = generator.integers(0, 2, 40)[group_of_clip]
+    looks = generator.normal(0, 1, (40, 300))
+    features = torch.tensor(looks[group_of_clip] + generator.normal(0, 0.1, (200, 300)), dtype=torch.float32)
+    fit = fit_by_cross_validation(features, labels, [str(group) for group in group_of_clip], 2)
+    assert (fit.classifier(features).argmax(dim=1).numpy() == labels).mean() == 1.0
+    assert 0.2 < (fit.held_out_logits.argmax(axis=1) == labels).mean() < 0.8
+
+
+def test_a_class_of_one_group_cannot_be_held_out() -> None:
+    features, labels, groups = blobs([10, 10, 4], 20, 2.0)
+    groups[-4:] = ["alone"] * 4
+    held_out = fit_by_cross_validation(features, labels, groups, 3).held_out_logits
+    assert np.isnan(held_out[-4:]).all()
+    assert np.isfinite(held_out[:-4]).all()
+
+
+def test_a_class_without_clips_is_never_predicted() -> None:
+    features, labels, groups = blobs([10, 10], 20, 1.0)
+    fit = fit_by_cross_validation(features, labels * 2, groups, 3)  # class 1 has none
+    assert set(fit.classifier(torch.randn(100, 20)).argmax(dim=1).tolist()) <= {0, 2}
+
+
+def test_the_shrinkage_is_chosen_by_what_the_clips_can_tell() -> None:
+    features, labels, groups = blobs([100, 100], 20, 0.3)
+    together = features + 2 * features[:, :1] * torch.linspace(-1, 1, 20)
+    spherical, elongated = (
+        fit_by_cross_validation(each, labels, groups, 2).shrinkage for each in (features, together)
+    )
+    assert elongated < spherical

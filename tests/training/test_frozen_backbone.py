@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.data import VideoFolder
+from resnet_lstm.training import RunOptions, TrainedClassifier, TrainingSettings, train_classifier
+
+SETTINGS = TrainingSettings(num_train_epochs=3, train_batch_size=8, early_stopping_patience=0)
+
+
+class Trainer:
+    """Trains on cached features of one dataset."""
+
+    def __init__(self, backbone: Path, processor: ResNetLSTMVideoProcessor, root: Path) -> None:
+        self.build_model = partial(ResNetLSTMForVideoClassification.from_backbone, backbone)
+        self.processor, self.root = processor, root
+
+    def __call__(self, name: str, folder: VideoFolder, settings: TrainingSettings = SETTINGS) -> TrainedClassifier:
+        return train_classifier(
+            folder,
+            self.root / name,
+            self.build_model,
+            self.processor,
+            settings,
+            RunOptions(cache_dir=self.root / "cache", num_workers=0),
+            head={"lstm_hidden_size": 16},
+            train_baseline=False,
+        )
+
+
+@pytest.fixture
+def train(tiny_backbone: Path, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path) -> Trainer:
+    return Trainer(tiny_backbone, tiny_processor, tmp_path)
+
+
+def lstm_weights(trained: TrainedClassifier) -> torch.Tensor:
+    assert trained.model.lstm_classifier is not None
+    return trained.model.lstm_classifier.weight
+
+
+def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(train: Trainer, tiny_dataset: VideoFolder) -> None:
+    # A rate this high spoils whatever could be learnt.
+    trained = train("model", tiny_dataset, dataclasses.replace(SETTINGS, learning_rate=30.0, max_grad_norm=0.0))
+    assert trained.result.start is not None
+    losses = [record["validation_loss"] for record in trained.result.history]
+    assert min(losses) > trained.result.start["validation_loss"]
+    assert trained.result.best_epoch is None
+    assert not lstm_weights(trained).any()
+    assert "the LSTM has no say" in (train.root / "model" / "README.md").read_text()
+
+
+def test_an_lstm_that_helps_is_kept(train: Trainer, tiny_dataset: VideoFolder) -> None:
+    # The two classes differ in nothing but the order of their frames, which only the LSTM can read.
+    settings = dataclasses.replace(SETTINGS, num_train_epochs=30, learning_rate=1e-2)
+    trained = train("model", tiny_dataset, settings)
+    assert trained.result.best_epoch is not None
+    assert trained.result.start is not None
+    best = trained.result.history[trained.result.best_epoch]
+    assert best["validation_loss"] < trained.result.start["validation_loss"]
+    assert lstm_weights(trained).any()
+
+
+def test_validation_clips_are_trained_on_in_the_end_unless_that_is_declined(
+    train: Trainer, tiny_dataset: VideoFolder
+) -> None:
+    refitted, declined = (
+        train(f"refit-{refit}", tiny_dataset, dataclasses.replace(SETTINGS, refit=refit)).model.state_dict()
+        for refit in (True, False)
+    )
+    mean = "resnet_lstm.feature_norm.running_mean"
+    assert not torch.allclose(refitted[mean], declined[mean])
+    assert not torch.allclose(refitted["classifier.weight"], declined["classifier.weight"])
+
+
+def test_without_validation_clips_the_classifier_alone_is_trained(
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = shutil.copytree(tiny_dataset.root, tmp_path / "dataset")
+    shutil.rmtree(root / "validation")
+    trained = train("model", VideoFolder.open(root))
+    assert "no validation clips" in caplog.text
+    assert trained.result.history == []
+    assert trained.model.classifier.weight.any()
+    assert not lstm_weights(trained).any()
+    assert trained.report is not None
+    assert not (train.root / "model" / "training_curves.png").exists()
+
+
+def test_what_is_saved_predicts_what_was_scored(train: Trainer, tiny_dataset: VideoFolder) -> None:
+    trained = train("model", tiny_dataset)
+    assert trained.report is not None
+    model = ResNetLSTMForVideoClassification.from_pretrained(train.root / "model")
+    clip = tiny_dataset.path("test", tiny_dataset.clips("test")[0])
+    with torch.no_grad():
+        logits = model(**train.processor(clip, return_tensors="pt")).logits[0].numpy()
+    assert logits == pytest.approx(trained.report.logits[0], abs=1e-4)
+    assert model.config.temperature == trained.model.config.temperature
