@@ -2,10 +2,12 @@
 
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25
     python scripts/evaluate.py user/model data/mine --split validation --output evaluation/
+    python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --test-time
 
 Unless it was trained with --no_refit, a model has been trained on the validation clips too: their figures are then too
-good. Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the
-pictures.
+good. Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the pictures; with --test-time,
+instead of these, what more or fewer frames, several readings and mirror images score and cost: test_time.json,
+test_time.csv, test_time.md and test_time.png.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from resnet_lstm.data import SPLITS, VideoFolder
 from resnet_lstm.evaluation.evaluate_model import evaluate_model
+from resnet_lstm.evaluation.test_time import price_readings, readings_markdown, write_readings
 from resnet_lstm.features import FeatureCache, default_cache_dir
 from resnet_lstm.inference import load_model
 
@@ -27,11 +30,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/evaluation-SPLIT")
+    parser.add_argument("--test-time", action="store_true", help="price more and fewer frames, and other readings")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-workers", type=int, help="how many decode ahead (default: one for two cores)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
     parser.add_argument("--no-cache", action="store_true", help="pass every clip through the whole model")
     args = parser.parse_args(arguments)
+    if args.test_time and args.no_cache:
+        parser.error("--test-time reads cached features: leave --no-cache out")
     if args.output is None:
         if not Path(args.model).is_dir():
             parser.error("--output is required with a model of the Hub")
@@ -44,6 +50,21 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
         model, processor = load_model(args.model)
+        if args.test_time:
+            folder = VideoFolder.open(args.dataset)
+            priced = price_readings(
+                model,
+                processor,
+                folder,
+                args.split,
+                args.cache_dir,
+                batch_size=args.batch_size,
+                num_workers=args.num_workers,
+            )
+            facts = {"model": Path(args.model).name, "dataset": folder.info.get("name"), "split": args.split}
+            write_readings(priced, facts, args.output)
+            print(readings_markdown(priced))
+            return 0
         cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
         report = evaluate_model(
             model,

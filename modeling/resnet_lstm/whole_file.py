@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,3 +20,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_texts(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write text files by name into a folder, which is made where it is missing; each appears whole or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        with written_whole(directory / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..evaluation import compute_metrics
 from ..evaluation.plots import save_figure
-from ..whole_file import written_whole
+from ..whole_file import write_texts
 from .cross_validation import Fold, LabelledClips
 
 
@@ -77,14 +77,14 @@ def write_few_clips(points: Sequence[FewClipsPoint], directory: Path, title: str
     for point in points:
         row = (np.mean(point.top1_of_seeds), np.mean(point.macro_f1_of_seeds))
         writer.writerow((point.recipe, point.clips_per_class or "all", *(f"{figure:.4f}" for figure in row)))
-    content = {
-        "few_clips.json": json.dumps([asdict(point) for point in points], indent=2) + "\n",
-        "few_clips.csv": text.getvalue(),
-        "few_clips.md": few_clips_markdown(points),
-    }
-    for name, of_file in content.items():
-        with written_whole(directory / name) as temporary:
-            temporary.write_text(of_file, encoding="utf-8")
+    write_texts(
+        directory,
+        {
+            "few_clips.json": json.dumps([asdict(point) for point in points], indent=2) + "\n",
+            "few_clips.csv": text.getvalue(),
+            "few_clips.md": few_clips_markdown(points),
+        },
+    )
     _plot(points, directory / "few_clips.png", title)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation import Interval, compute_metrics, paired_difference, share_of_gain
+from ..evaluation import Interval, compute_metrics, in_points, paired_difference, share_of_gain
 from ..evaluation.calibration import reliability
 from ..evaluation.report import percent
-from ..whole_file import written_whole
+from ..whole_file import write_texts
 from .cross_validation import CrossValidation, LabelledClips
 from .recipes import Recipe
 
@@ -32,8 +32,8 @@ class Row:
         top1_of_seeds: `[S]`, of each seed alone.
         gain: `top1` and `macro_f1` less the baseline's on the same clips, with intervals over groups; None for the
             baseline itself.
-        order: `top1` less that with the frames `shuffled` and `reversed`, with intervals; and the
-            `share_of_gain` in top-1 that shuffling takes, None where no gain is certain.
+        order: `top1` less that with the frames `shuffled` and `reversed`, with intervals.
+        share_of_gain: How much of the gain in top-1 shuffling takes; None where no gain is certain.
         calibration_error: Expected calibration error with the temperatures of the validation clips.
         uncalibrated_error: The same without.
         parameters: Weights that were trained.
@@ -48,7 +48,8 @@ class Row:
     macro_f1: float
     top1_of_seeds: list[float]
     gain: dict[str, Interval] | None
-    order: dict[str, Interval | None]
+    order: dict[str, Interval]
+    share_of_gain: Interval | None
     calibration_error: float
     uncalibrated_error: float
     parameters: int
@@ -61,7 +62,8 @@ class Row:
         return {
             **vars(self),
             "gain": self.gain and {name: interval.to_dict() for name, interval in self.gain.items()},
-            "order": {name: interval and interval.to_dict() for name, interval in self.order.items()},
+            "order": {name: interval.to_dict() for name, interval in self.order.items()},
+            "share_of_gain": self.share_of_gain and self.share_of_gain.to_dict(),
         }
 
 
@@ -98,12 +100,10 @@ def compare(
                 ],
                 gain=gain,
                 order={
-                    **{
-                        order: paired_difference(as_filmed, logits[order], labels, groups)["top1"]
-                        for order in ("shuffled", "reversed")
-                    },
-                    "share_of_gain": share_of_gain(as_filmed, logits["shuffled"], baseline_logits, labels, groups),
+                    order: paired_difference(as_filmed, logits[order], labels, groups)["top1"]
+                    for order in ("shuffled", "reversed")
                 },
+                share_of_gain=share_of_gain(as_filmed, logits["shuffled"], baseline_logits, labels, groups),
                 calibration_error=reliability(
                     np.concatenate(list(result.calibrated_logits)), labels
                 ).expected_calibration_error,
@@ -133,20 +133,13 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"`{row.name}`: {row.description}",
         percent(row.top1),
         percent(row.macro_f1),
-        *(points(gain.get(figure)) for figure in ("top1", "macro_f1")),
-        *(points(row.order[order]) for order in ("shuffled", "reversed")),
+        *(in_points(gain[figure]) if gain else "" for figure in ("top1", "macro_f1")),
+        *(in_points(row.order[order]) for order in ("shuffled", "reversed")),
         f"{row.calibration_error:.3f} ({row.uncalibrated_error:.3f})",
         f"{row.parameters / 1e6:.2f} M",
         f"{row.training_seconds:.0f} s, {row.kept_epochs:.1f}",
         f"{row.head_milliseconds:.2f} ms",
     )
-
-
-def points(difference: Interval | None) -> str:
-    """A difference of fractions as a reader sees it: `+6.8 [+4.9, +8.7]`."""
-    if difference is None:
-        return ""
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 
 def write_table(rows: Sequence[Row], facts: Mapping[str, Any], directory: Path) -> None:
@@ -163,19 +156,23 @@ def write_table(rows: Sequence[Row], facts: Mapping[str, Any], directory: Path) 
     writer = csv.DictWriter(text, flat[-1].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    content = {
-        "comparison.json": json.dumps({**facts, "rows": records}, indent=2) + "\n",
-        "comparison.csv": text.getvalue(),
-        "comparison.md": to_markdown(rows),
-    }
-    for name, of_file in content.items():
-        with written_whole(directory / name) as temporary:
-            temporary.write_text(of_file, encoding="utf-8")
+    write_texts(
+        directory,
+        {
+            "comparison.json": json.dumps({**facts, "rows": records}, indent=2) + "\n",
+            "comparison.csv": text.getvalue(),
+            "comparison.md": to_markdown(rows),
+        },
+    )
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """One level deep: an interval becomes three columns."""
-    flat = {name: value for name, value in record.items() if name not in ("gain", "order", "top1_of_seeds")}
+    flat = {
+        name: value
+        for name, value in record.items()
+        if name not in ("gain", "order", "share_of_gain", "top1_of_seeds")
+    }
     for kind, figures in (("gain", ("top1", "macro_f1")), ("lost", ("shuffled", "reversed"))):
         intervals = record["gain" if kind == "gain" else "order"] or {}
         for figure in figures:

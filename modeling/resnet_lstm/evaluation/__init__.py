@@ -1,7 +1,7 @@
 """How good a model is, how sure that is, and what the figures rest on."""
 
 from .calibration import Reliability, fit_temperature, reliability
-from .intervals import Interval, bootstrap_over_groups, paired_difference, share_of_gain
+from .intervals import Interval, bootstrap_over_groups, in_points, paired_difference, share_of_gain
 from .metrics import ClassMetrics, Metrics, compute_metrics
 from .plots import (
     plot_confusion_matrix,
@@ -22,6 +22,7 @@ __all__ = [
     "compute_metrics",
     "evaluate_predictions",
     "fit_temperature",
+    "in_points",
     "paired_difference",
     "plot_confusion_matrix",
     "plot_frame_strip",

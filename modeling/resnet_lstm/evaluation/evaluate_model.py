@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..data.leakage import check_leakage
-from ..data.video_folder import DatasetError, VideoFolder
+from ..data.video_folder import Clip, DatasetError, VideoFolder
 from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
 from ..inference import FailedClip, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
@@ -47,14 +47,8 @@ def evaluate_model(
     Raises:
         DatasetError: The split has no clip, none that can be decoded, or a class that the model does not know.
     """
-    clips = folder.clips(split)
-    if not clips:
-        raise DatasetError(f"{folder.root}: its {split} split has no clip.")
+    clips = scorable_clips(model, folder, split)
     label2id = model.config.label2id
-    unknown = sorted({clip.label for clip in clips} - label2id.keys())
-    if unknown:
-        raise DatasetError(f"{folder.root}: the model does not know {', '.join(unknown)}. It was trained on others.")
-
     files = clip_files(folder, split)
     if cache is None:
         logits_of_path = _logits_from_clips(model, processor, files, batch_size, num_workers)
@@ -76,6 +70,21 @@ def evaluate_model(
         model_name=model_name,
         dataset_name=folder.info.get("name", folder.root.name),
     )
+
+
+def scorable_clips(model: ResNetLSTMForVideoClassification, folder: VideoFolder, split: str) -> list[Clip]:
+    """The clips of a split.
+
+    Raises:
+        DatasetError: There is none, or one is of a class that the model does not know.
+    """
+    clips = folder.clips(split)
+    if not clips:
+        raise DatasetError(f"{folder.root}: its {split} split has no clip.")
+    unknown = sorted({clip.label for clip in clips} - model.config.label2id.keys())
+    if unknown:
+        raise DatasetError(f"{folder.root}: the model does not know {', '.join(unknown)}. It was trained on others.")
+    return clips
 
 
 def _logits_from_clips(

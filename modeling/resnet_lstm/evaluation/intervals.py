@@ -220,6 +220,11 @@ class GroupResamples:
         return cls(group_of_clip, weights)
 
 
+def in_points(difference: Interval) -> str:
+    """A difference of fractions as a reader sees it: `+6.8 [+4.9, +8.7]`."""
+    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+
+
 def _strata(labels: np.ndarray, group_of_clip: np.ndarray) -> list[list[int]]:
     """The groups that may stand in for one another: those with clips of the same class (or classes).
 
