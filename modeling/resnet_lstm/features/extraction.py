@@ -138,6 +138,8 @@ def extract_features(
     )
     training = model.training
     model.eval()
+    if jobs and model.compiled_backbone is None:
+        model.compile_for_inference()
     with tqdm(
         total=len(jobs), unit="clip", desc="features", disable=state is not None and not state.is_main_process
     ) as progress:

@@ -12,7 +12,7 @@ from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 
 
 def load_model(name: str) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
-    """Load a model, in evaluation mode on the GPU if there is one, and its processor.
+    """Load a model, in evaluation mode, compiled, on the GPU if there is one, and its processor.
 
     Args:
         name: A directory or a Hub id.
@@ -31,4 +31,5 @@ def load_model(name: str) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMV
     except SafetensorError as error:
         raise ValueError(f"{name}: its weights are damaged ({error}).") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), ResNetLSTMVideoProcessor.from_pretrained(name)
+    model.to(device).eval().compile_for_inference()
+    return model, ResNetLSTMVideoProcessor.from_pretrained(name)

@@ -1,0 +1,50 @@
+"""The backbone as inference wants it: each BatchNorm folded into its convolution, in portions that stay in memory.
+
+A clip is 131.5 GFLOP of convolutions, and the time they take is the time that a CPU needs at the least. BatchNorm and
+ReLU add no arithmetic worth the name, but as layers of their own they pass over the activations once more each; and
+the activations of a whole clip are so large that the allocator returns their memory after each layer, and the kernel
+has to map it in anew, page by page.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from transformers import ResNetModel
+
+# The largest activation of so few frames of 224 x 224 stays below 32 MB, up to which glibc keeps memory for the next.
+_FRAMES_AT_A_TIME_ON_CPU = 8
+
+
+class FoldedBackbone:
+    """Computes what a `ResNetModel` in evaluation mode does, up to rounding.
+
+    It has weights of its own, as they are now: what becomes of the model later does not reach it. It is no module, so
+    that it is not saved with the model.
+
+    Args:
+        backbone: The model.
+    """
+
+    def __init__(self, backbone: ResNetModel) -> None:
+        self.backbone = copy.deepcopy(backbone).eval().requires_grad_(False)
+        for layer in self.backbone.modules():
+            if hasattr(layer, "convolution") and hasattr(layer, "normalization"):
+                layer.convolution = fuse_conv_bn_eval(layer.convolution, layer.normalization)
+                layer.normalization = nn.Identity()
+            elif isinstance(layer, nn.ReLU):
+                layer.inplace = True
+        self.backbone.to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+        """`[N, C, height, width]` -> `[N, D]`."""
+        at_a_time = _FRAMES_AT_A_TIME_ON_CPU if frames.device.type == "cpu" else max(1, len(frames))
+        features = [self.backbone(portion).pooler_output for portion in frames.split(at_a_time)]  # each [n, D, 1, 1]
+        return torch.cat(features).flatten(1)
+
+
+__all__ = ["FoldedBackbone"]
