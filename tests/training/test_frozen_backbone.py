@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import VideoFolder
+from resnet_lstm.data.video_folder import METADATA_FILE
 from resnet_lstm.training import RunOptions, TrainedClassifier, TrainingSettings, train_classifier
 
 SETTINGS = TrainingSettings(num_train_epochs=3, train_batch_size=8, early_stopping_patience=0)
@@ -45,9 +47,23 @@ def lstm_weights(trained: TrainedClassifier) -> torch.Tensor:
     return trained.model.lstm_classifier.weight
 
 
-def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(train: Trainer, tiny_dataset: VideoFolder) -> None:
-    # A rate this high spoils whatever could be learnt.
-    trained = train("model", tiny_dataset, dataclasses.replace(SETTINGS, learning_rate=30.0, max_grad_norm=0.0))
+def with_misleading_validation(folder: VideoFolder, root: Path) -> VideoFolder:
+    """A dataset of two classes whose validation clips are its training clips, each called by the other's name."""
+    for copied, split in {"train": "train", "validation": "train", "test": "test"}.items():
+        shutil.copytree(folder.root / split, root / copied)
+    metadata = root / "validation" / METADATA_FILE
+    one, other = folder.labels
+    swapped = {f",{one},": f",{other},", f",{other},": f",{one},"}
+    metadata.write_text(re.sub(f",({one}|{other}),", lambda label: swapped[label[0]], metadata.read_text()))
+    return VideoFolder.open(root)
+
+
+def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path
+) -> None:
+    # Whatever it learns of the training clips is wrong for these validation clips.
+    misleading = with_misleading_validation(tiny_dataset, tmp_path / "misleading")
+    trained = train("model", misleading, dataclasses.replace(SETTINGS, learning_rate=1e-2))
     assert trained.result.start is not None
     losses = [record["validation_loss"] for record in trained.result.history]
     assert min(losses) > trained.result.start["validation_loss"]
