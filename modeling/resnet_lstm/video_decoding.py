@@ -176,16 +176,23 @@ def sample_frame_indices(
 
 
 def decode_video(
-    source: VideoSource, num_frames: int = 16, generator: np.random.Generator | None = None
+    source: VideoSource,
+    num_frames: int = 16,
+    generator: np.random.Generator | None = None,
+    *,
+    num_threads: int = 0,
 ) -> SampledFrames:
     """Sample frames evenly over a whole video.
 
-    Only the stretches that lead to a wanted frame are decoded: in a long file it seeks from key frame to key frame.
+    Only the stretches that lead to a wanted frame are decoded: in a long file it seeks from key frame to key frame, and
+    on the way it leaves out the frames that no other one is made from.
 
     Args:
         source: A path, an http(s) URL, the file's bytes, or a binary file object.
         num_frames: T, how many frames; any clip of at least one frame gives exactly T.
         generator: Draws a random moment in each of T equal segments (training); without it, the middle of each.
+        num_threads: How many decode the file. 0, as many as there are cores, gives one clip soonest; 1 is best where
+            other clips are decoded, or a model runs, at the same time.
 
     Returns:
         The frames, turned upright where the file says so, and their moments.
@@ -195,7 +202,7 @@ def decode_video(
         ValueError: `num_frames` is below 1.
     """
     positions = segment_positions(num_frames, generator)
-    with _open_stream(source) as (stream, name):
+    with _open_stream(source, num_threads) as (stream, name):
         timeline = _read_timeline(stream, name)
         to_picture = _ToPicture()
         pictures: list[np.ndarray] = []
@@ -216,7 +223,7 @@ def probe_video(source: VideoSource) -> VideoInfo:
     Raises:
         VideoDecodingError: As in `decode_video`.
     """
-    with _open_stream(source) as (stream, name):
+    with _open_stream(source, num_threads=1) as (stream, name):
         timeline = _read_timeline(stream, name)
         frame = next(_frames_on_screen(stream, timeline, [Fraction(0)], name))
         height, width = _ToPicture()(frame).shape[:2]
@@ -232,7 +239,7 @@ def probe_video(source: VideoSource) -> VideoInfo:
 
 
 @contextmanager
-def _open_stream(source: VideoSource) -> Iterator[tuple[av.VideoStream, str]]:
+def _open_stream(source: VideoSource, num_threads: int) -> Iterator[tuple[av.VideoStream, str]]:
     """The video stream of a source, and the source's name for messages."""
     name = _name_of(source)
     try:
@@ -242,6 +249,9 @@ def _open_stream(source: VideoSource) -> Iterator[tuple[av.VideoStream, str]]:
             if not streams:
                 found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
                 raise VideoDecodingError(f"{name}: no video stream (found: {found}). Is it a video file?")
+            # Several frames at a time: few files are cut into slices, which PyAV's default would share out.
+            streams[0].thread_type = "FRAME"
+            streams[0].codec_context.thread_count = num_threads
             yield streams[0], name
     except av.error.FFmpegError as error:
         raise VideoDecodingError(f"{name}: not readable as a video ({error.strerror}).") from error
@@ -351,34 +361,64 @@ def _frames_on_screen(
     stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction], name: str
 ) -> Iterator[av.VideoFrame]:
     """The frame that is on the screen at each of some ascending positions."""
-    shown: av.VideoFrame | None = None
+    all_wanted = [timeline.frame_at(position) for position in positions]
+    needed = _Needed(all_wanted)
+    shown: tuple[int, av.VideoFrame] | None = None
     coming: tuple[int, av.VideoFrame] | None = None
     decoded: Iterator[tuple[int, av.VideoFrame]] | None = None
-    for position in positions:
-        wanted = timeline.frame_at(position)
+    for wanted in all_wanted:
         key_frame = timeline.key_frame_before(wanted)
         if decoded is None or (coming is not None and coming[0] < key_frame):
-            decoded = _decode_from(stream, key_frame)
+            decoded = _decode_from(stream, key_frame, needed)
             coming = next(decoded, None)
             if coming is None or coming[0] > wanted:
                 # The container's index led past the frame, or the key frame is broken.
-                decoded = _decode_from(stream, timeline.start_ticks)
+                decoded = _decode_from(stream, timeline.start_ticks, needed)
                 coming = next(decoded, None)
-        while coming is not None and (coming[0] <= wanted or shown is None):
-            shown = coming[1]
-            coming = next(decoded, None)
+        shown, coming = _advance(decoded, shown, coming, wanted)
+        if (shown is None or shown[0] != wanted) and not needed.everything:
+            # The frame itself is broken: the one before it stays on the screen, and may be one that was left out.
+            needed.everything = True
+            decoded = _decode_from(stream, key_frame, needed)
+            shown, coming = _advance(decoded, shown, next(decoded, None), wanted)
         if shown is None:
             raise VideoDecodingError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
-        yield shown
+        yield shown[1]
 
 
-def _decode_from(stream: av.VideoStream, ticks: int) -> Iterator[tuple[int, av.VideoFrame]]:
+def _advance(
+    decoded: Iterator[tuple[int, av.VideoFrame]],
+    shown: tuple[int, av.VideoFrame] | None,
+    coming: tuple[int, av.VideoFrame] | None,
+    wanted: int,
+) -> tuple[tuple[int, av.VideoFrame] | None, tuple[int, av.VideoFrame] | None]:
+    """Decode until the frame that is shown at `wanted` is known: that frame, and the one that comes after it."""
+    while coming is not None and (coming[0] <= wanted or shown is None):
+        shown, coming = coming, next(decoded, None)
+    return shown, coming
+
+
+class _Needed:
+    """Which packets must be decoded whatever else is made from them."""
+
+    def __init__(self, wanted: list[int]) -> None:
+        self.wanted = frozenset(wanted)
+        self.everything = False
+
+    def __contains__(self, packet: av.Packet) -> bool:
+        # A packet without a time stamp of its own does not tell which frame it holds.
+        return self.everything or packet.pts is None or packet.pts in self.wanted
+
+
+def _decode_from(stream: av.VideoStream, ticks: int, needed: _Needed) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames in order of display with the ticks they come up at, from the last key frame that is not after `ticks`."""
     stream.container.seek(ticks, stream=stream)
     disorder = _AVI_TIME_STAMP_DISORDER if stream.container.format.name == "avi" else 0
     frames: deque[av.VideoFrame] = deque()
     frame_ticks: list[int] = []
     for packet in _packets(stream):
+        # The decoder itself knows which frames others are made from, and never leaves those out.
+        stream.codec_context.skip_frame = "DEFAULT" if disorder or packet in needed else "NONREF"
         try:
             decoded = packet.decode()
         except av.error.InvalidDataError as error:
