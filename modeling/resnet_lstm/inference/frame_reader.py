@@ -5,7 +5,8 @@ The frames are those on the screen in the middle of each `1 / fps` seconds, the 
     a video of 3.2 seconds at 2 fps    |  .  |  .  |  .  |  .  |  .  |  .  |      a frame for each half second
     frames at the seconds                0.25  0.75  1.25  1.75  2.25  2.75
 
-A video of exactly T / fps seconds gives the T frames of `decode_video(video, T)`. The times of the frames are not read
+A video of exactly T / fps seconds gives the T frames of `decode_video(video, T)`; one too short for any gives its
+middle one. The times of the frames are not read
 ahead of them, so that nothing that grows with the video is kept; and only the frames that are given are converted to
 RGB.
 """
@@ -20,6 +21,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..video_decoding import (
     ToPicture,
     VideoDecodingError,
@@ -31,6 +33,10 @@ from ..video_decoding import (
 
 # Time stamps are rounded to ticks, milliseconds in Matroska: a frame that is late by less is not late.
 _ROUNDING_SECONDS = Fraction(1, 1000)
+
+
+# How long the mean clip of UCF-101 lasts (Soomro et al., https://arxiv.org/abs/1212.0402).
+_TYPICAL_CLIP_SECONDS = 7.21
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class SteadyFrames:
             codec = self._stream.codec_context.name
             raise VideoDecodingError(f"{self.name}: no frame of it can be decoded ({codec}).")
         yield from frames_until(clock.end_seconds)
+        if moment == self._interval / 2:
+            yield TimedFrame(float(clock.end_seconds / 2), to_picture(shown))
 
 
 @contextmanager
@@ -112,6 +120,12 @@ def steady_rate(fps: float | Fraction) -> Fraction:
     if not 0 < fps < float("inf"):
         raise ValueError(f"fps={fps}: must be above 0.")
     return Fraction(fps).limit_denominator(100_000)
+
+
+def training_rate(config: ResNetLSTMConfig) -> float:
+    """Frames a second that a model was trained at; where its configuration does not tell, a guess: those of a clip
+    as long as the mean one of UCF-101."""
+    return config.frames_per_second or config.num_frames / _TYPICAL_CLIP_SECONDS
 
 
 def _header_seconds(stream: av.VideoStream) -> float | None:
