@@ -3,7 +3,7 @@
 Frames are read at a steady rate, each passes the backbone once, and windows of `num_frames` slide over their features:
 a window's logits are those of a clip of its frames. A moment's logits are the mean of what the windows around it say
 of that moment's frame, as a clip's are the mean of its frames. From the moments' scores the segments follow by
-Viterbi's algorithm: the one path through all moments that balances the actions' scores against a price for each change.
+Viterbi's algorithm: the path through all moments that balances the actions' scores against a price for each change.
 """
 
 from __future__ import annotations
