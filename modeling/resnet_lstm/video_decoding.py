@@ -262,7 +262,7 @@ def source_name(source: VideoSource) -> str:
     """What messages call a source: nothing in it is secret."""
     if isinstance(source, bytes):
         return f"<{len(source)} bytes>"
-    if _is_url(source):
+    if isinstance(source, str) and "://" in source:
         # The user name, password and query of a URL may hold a secret.
         return str(source).split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
     if isinstance(source, str | os.PathLike):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from ..data.video_encoding import write_video
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder, file_sha256
 from ..inference import find_sources, open_frames
 from ..video_decoding import DECODER_VERSION, VideoDecodingError
+from ..whole_file import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,9 @@ JOINED_FPS = 25
 JOINED_SIZE = (240, 320)  # height and width; the model squashes every picture, so the shape does not matter
 KNOWN_CLIPS_PER_VIDEO = 6
 
-# Fine enough that the model sees the clips and not the encoder; one thread, since x264 writes their number down.
-_CODEC_OPTIONS = {"crf": "16", "preset": "veryfast", "threads": "1"}
+# Fine enough that the model sees the clips and not the encoder. At one quality and in one thread, since x264 writes
+# other bytes each time where it adapts the quality to the picture, and writes down the number of its threads.
+_CODEC_OPTIONS = {"qp": "18", "preset": "veryfast", "threads": "1"}
 
 
 @dataclass(frozen=True)
@@ -164,14 +167,17 @@ def _joined(order: list[SourceClip], path: Path) -> JoinedVideo | None:
     if not truth.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         lengths: list[int] = []
-        temporary = path.with_name(f"{path.stem}.incomplete.mp4")
-        try:
-            write_video(temporary, _frames_of(order, lengths), fps=JOINED_FPS, codec_options=_CODEC_OPTIONS)
-        except ValueError:  # no frame
+        # `write_video` takes the container from the suffix.
+        incomplete = path.with_name(f"{path.stem}.incomplete.mp4")
+        frames = _frames_of(order, lengths)
+        first = next(frames, None)
+        if first is None:
             return None
-        temporary.replace(path)
+        write_video(incomplete, itertools.chain([first], frames), fps=JOINED_FPS, codec_options=_CODEC_OPTIONS)
+        incomplete.replace(path)
         segments = _merged([clip.label for clip in order], lengths)
-        truth.write_text(json.dumps([asdict(segment) for segment in segments], indent=2) + "\n", encoding="utf-8")
+        with written_whole(truth) as temporary:
+            temporary.write_text(json.dumps([asdict(segment) for segment in segments], indent=2) + "\n", "utf-8")
     rows = json.loads(truth.read_text(encoding="utf-8"))
     return JoinedVideo(path, tuple(TrueSegment(**row) for row in rows))
 

@@ -123,7 +123,7 @@ def _draw_stretches(axes: Axes, stretches: Sequence[Stretch], row: float, colour
 
 
 def _draw_thumbnails(axes: Axes, thumbnails: Sequence[Thumbnail], total_seconds: float) -> None:
-    every = -(-len(thumbnails) // _MAX_THUMBNAILS_DRAWN)
+    every = max(1, -(-len(thumbnails) // _MAX_THUMBNAILS_DRAWN))
     shown = thumbnails[::every]
     room = total_seconds / max(1, len(shown))
     for number, thumbnail in enumerate(shown):

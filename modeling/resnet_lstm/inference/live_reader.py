@@ -20,6 +20,8 @@ from .frame_reader import SteadyFrames, TimedFrame, open_frames, steady_rate
 LiveSource: TypeAlias = int | str | os.PathLike[str]
 
 _TIMEOUT_SECONDS = 15.0
+# A frame whose time stamp was rounded down to a millisecond is not early.
+_ROUNDING_SECONDS = 1e-3
 _STREAM_URL = re.compile(r"(https?|rtsps?|rtmps?|rtp|srt|tcp|udp)://", re.IGNORECASE)
 # A playlist from the network may name further addresses, but no file of this machine.
 _STREAM_OPTIONS = {
@@ -75,10 +77,10 @@ class NewestFrames:
             for seconds, frame in frames:
                 if self._ended:
                     return
-                if seconds < due:
+                if seconds < due - _ROUNDING_SECONDS:
                     continue
                 # Counted from the moment that was due, so that the rate holds; after a gap, from the frame.
-                due = max(due, seconds - self._interval) + self._interval
+                due = (due if seconds < due + self._interval else seconds) + self._interval
                 with self._change:
                     self.dropped += self._newest is not None
                     self._newest = seconds, frame

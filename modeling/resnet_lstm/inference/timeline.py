@@ -30,14 +30,17 @@ from .frame_reader import TimedFrame, open_frames, training_rate
 from .segmentation import most_likely_path, runs
 from .windows import SlidingWindows, Window
 
-# Logits [B, L] of windows and their frames' features [B, T, D] -> [B], each window's share of known, in [0, 1]: how
-# likely one of the model's actions is there at all.
+# Logits [B, L] of windows and their frames' features [B, T, D] -> [B]: how probable it is, from 0 to 1, that a window
+# shows one of the model's actions at all.
 KnownScore: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # Seconds that have been read, and the video's duration where its header tells.
 Progress: TypeAlias = Callable[[float, float | None], None]
 
 NO_KNOWN_ACTION = "no known action"
+
+# No single moment may outweigh all others.
+_LEAST = 1e-4
 
 _MAX_THUMBNAILS = 24
 _THUMBNAIL_SIZE = (160, 120)
@@ -51,7 +54,8 @@ class Segment:
         label: The action; None where none that is known happens.
         start_seconds: Its start.
         end_seconds: Its end.
-        score: The action's mean score over the stretch; where none is known, what the best one's falls short of 1.
+        score: The action's mean score over the stretch, times how probable a known one is; where none is known, what
+            the best action's falls short of 1.
     """
 
     label: str | None
@@ -86,7 +90,9 @@ class Timeline:
         label_names: `[L]`.
         fps: Frames a second that were looked at.
         seconds: `[F]`, the moment of each.
-        scores: `[F, L]` float32, the actions' scores at each moment. They sum to 1, or to what is known of it.
+        scores: `[F, L]` float32, the actions' scores at each moment, which sum to 1.
+        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all; None where
+            nothing tells.
         segments: In order of time, without gaps.
         thumbnails: In order of time, evenly over the video, a bounded number.
     """
@@ -95,6 +101,7 @@ class Timeline:
     fps: float
     seconds: np.ndarray
     scores: np.ndarray
+    known: np.ndarray | None
     segments: list[Segment]
     thumbnails: list[Thumbnail]
 
@@ -152,6 +159,7 @@ def label_timeline(
     min_score: float = 0.5,
     switch_cost: float = 0.5,
     known_score: KnownScore | None = None,
+    min_known: float = 0.5,
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Timeline:
@@ -166,7 +174,8 @@ def label_timeline(
             trained on; a lower rate shows it larger changes than it knows.
         min_score: An action below this score is none that is known.
         switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
-        known_score: How likely the model's actions are at all, by which their scores are multiplied.
+        known_score: Tells how probable it is that a window shows one of the model's actions at all.
+        min_known: Below it, by `known_score`, none is known either.
         batch_size: Frames that pass the backbone together.
         progress: Called after each batch.
 
@@ -174,8 +183,9 @@ def label_timeline(
         VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
         ValueError: A number is out of its range.
     """
-    if not 0 < min_score < 1:
-        raise ValueError(f"min_score={min_score}: must be between 0 and 1.")
+    for name, value in (("min_score", min_score), ("min_known", min_known)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name}={value}: must be between 0 and 1.")
     if switch_cost < 0:
         raise ValueError(f"switch_cost={switch_cost}: must be 0 or more.")
     model.eval()
@@ -187,7 +197,7 @@ def label_timeline(
     thumbnails = _Thumbnails()
     seconds: list[float] = []
     with open_frames(source, fps) as frames, torch.inference_mode():
-        for batch in _batches_ahead(iter(frames), batch_size):
+        for batch in batches_ahead(iter(frames), batch_size):
             seconds.extend(frame.seconds for frame in batch)
             thumbnails.add(batch)
             pictures = np.stack([frame.picture for frame in batch])  # [N, H, W, 3]
@@ -197,13 +207,15 @@ def label_timeline(
             if progress is not None:
                 progress(seconds[-1], frames.total_seconds)
         moments.add(windows.finish())
-    scores = moments.scores()
+    scores, known = moments.scores_and_known()
     label_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
-    segments = _segments(scores, label_names, fps, min_score, switch_cost * num_frames * stride)
-    return Timeline(label_names, fps, np.array(seconds), scores, segments, thumbnails.kept)
+    states = _with_none(scores, known, min_score, min_known)
+    path = most_likely_path(states, switch_cost * num_frames * stride)
+    segments = _segments(path, scores, known, label_names, fps)
+    return Timeline(label_names, fps, np.array(seconds), scores, known, segments, thumbnails.kept)
 
 
-def _batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[list[TimedFrame]]:
+def batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[list[TimedFrame]]:
     """Batches of frames; while one is looked at, the next is decoded, and no more."""
     with ThreadPoolExecutor(1) as decoder:
 
@@ -246,12 +258,13 @@ class _Moments:
             self._sums[frame] += row
             self._counts[frame] += 1
 
-    def scores(self) -> np.ndarray:
-        """`[F, L]`: the softmax of the logits, times the share of known."""
+    def scores_and_known(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """`[F, L]`, the softmax of the logits, and `[F]`."""
         means = np.stack(self._sums) / np.array(self._counts, np.float32)[:, None]  # [F, L + 1]
-        logits, known = means[:, :-1], means[:, -1:]
+        logits, known = means[:, :-1], means[:, -1]
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return known * exponentials / exponentials.sum(axis=1, keepdims=True)
+        scores = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return scores, None if self._known_score is None else known
 
 
 class _Thumbnails:
@@ -274,13 +287,30 @@ class _Thumbnails:
             self._num_seen += 1
 
 
+def _with_none(scores: np.ndarray, known: np.ndarray | None, min_score: float, min_known: float) -> np.ndarray:
+    """`[F, L + 1]`: the log-scores of the actions, and of there being none that is known.
+
+    The last one is above the best action's where that is below `min_score`, and where `known` is below `min_known`,
+    by as much as the log-odds are.
+    """
+    log_scores = np.log(np.maximum(scores, _LEAST))
+    none_known = np.full(len(scores), np.log(min_score))
+    if known is not None:
+        odds = _logit(np.array(min_known)) - _logit(known)
+        none_known = np.maximum(none_known, log_scores.max(axis=1) + odds)
+    return np.concatenate([log_scores, none_known[:, None]], axis=1)
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probability, _LEAST, 1 - _LEAST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
 def _segments(
-    scores: np.ndarray, label_names: list[str], fps: float, min_score: float, switch_cost: float
+    path: np.ndarray, scores: np.ndarray, known: np.ndarray | None, label_names: list[str], fps: float
 ) -> list[Segment]:
-    none_known = np.full((len(scores), 1), min_score)
-    with np.errstate(divide="ignore"):
-        log_scores = np.log(np.concatenate([scores, none_known], axis=1))  # [F, L + 1]
-    path = most_likely_path(log_scores, switch_cost)
+    if known is not None:
+        scores = scores * known[:, None]
     segments = []
     for part in runs(path):
         label = int(path[part.start])
