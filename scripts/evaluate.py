@@ -3,11 +3,14 @@
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25
     python scripts/evaluate.py user/model data/mine --split validation --output evaluation/
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --test-time
+    python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --timeline --unknown clips-of-other-actions/
 
 Unless it was trained with --no_refit, a model has been trained on the validation clips too: their figures are then too
 good. Writes metrics.json, predictions.csv, per_class.csv, confusion_matrix.csv and the pictures; with --test-time,
 instead of these, what more or fewer frames, several readings and mirror images score and cost: test_time.json,
-test_time.csv, test_time.md and test_time.png.
+test_time.csv, test_time.md and test_time.png; with --timeline, instead of these, how well it says what happens when in
+long videos, joined from the split's clips with clips of unknown actions between them: localisation.json,
+localisation.csv and localisation.png.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from pathlib import Path
 
 from resnet_lstm.data import SPLITS, VideoFolder
 from resnet_lstm.evaluation.evaluate_model import evaluate_model
+from resnet_lstm.evaluation.joined_videos import join_clips, known_clips, unknown_clips
+from resnet_lstm.evaluation.localisation import evaluate_timelines
 from resnet_lstm.evaluation.test_time import price_readings, readings_markdown, write_readings
 from resnet_lstm.features import FeatureCache, default_cache_dir
 from resnet_lstm.inference import load_model
@@ -31,6 +36,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/evaluation-SPLIT")
     parser.add_argument("--test-time", action="store_true", help="price more and fewer frames, and other readings")
+    parser.add_argument("--timeline", action="store_true", help="score the timelines of long videos joined from clips")
+    parser.add_argument(
+        "--unknown",
+        type=Path,
+        metavar="DIR",
+        help="with --timeline: a VideoFolder or folders of clips; those of classes that the model does not know go in",
+    )
+    parser.add_argument("--fps", type=float, help="with --timeline: frames a second (default: as trained)")
+    parser.add_argument("--seed", type=int, default=0, help="with --timeline: of the order of the clips")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-workers", type=int, help="how many decode ahead (default: one for two cores)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
@@ -38,6 +52,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.test_time and args.no_cache:
         parser.error("--test-time reads cached features: leave --no-cache out")
+    if args.test_time and args.timeline:
+        parser.error("--test-time and --timeline are two evaluations: choose one")
+    if args.unknown and not args.timeline:
+        parser.error("--unknown is of --timeline")
     if args.output is None:
         if not Path(args.model).is_dir():
             parser.error("--output is required with a model of the Hub")
@@ -66,21 +84,32 @@ def main(arguments: list[str] | None = None) -> int:
             print(readings_markdown(priced))
             return 0
         cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+        folder = VideoFolder.open(args.dataset)
         report = evaluate_model(
             model,
             processor,
-            VideoFolder.open(args.dataset),
+            folder,
             args.split,
             cache=cache,
             batch_size=args.batch_size,
             num_workers=args.num_workers,
             model_name=Path(args.model).name,
         )
-        report.write(args.output)
+        if args.timeline:
+            unknown = unknown_clips(args.unknown, folder.labels) if args.unknown else []
+            videos = join_clips(known_clips(folder, args.split), unknown, args.cache_dir, seed=args.seed)
+            localisation = evaluate_timelines(
+                model, processor, videos, clip_accuracy=report.metrics.top1, fps=args.fps
+            )
+            localisation.write(args.output)
+            summary = localisation.summary()
+        else:
+            report.write(args.output)
+            summary = report.summary()
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(report.summary())
+    print(summary)
     print(f"\nfigures and pictures: {args.output}")
     return 0
 

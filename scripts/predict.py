@@ -3,7 +3,10 @@
     python scripts/predict.py runs/ucf101-25 clip.mp4
     python scripts/predict.py user/model clips/ https://example.org/clip.webm --csv answers.csv --json answers.jsonl
     python scripts/predict.py runs/ucf101-25 clip.mp4 --strip strips/
+    python scripts/predict.py runs/ucf101-25 match.mp4 --timeline --csv actions.csv --plot actions.png
+    python scripts/predict.py runs/ucf101-25 match.mp4 --timeline --annotate match-annotated.mp4
 
+With --timeline a video is no clip of one action: it is said what happens in it, and when.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
 """
 
@@ -15,13 +18,23 @@ import csv
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from tqdm.auto import tqdm
 
-from resnet_lstm.evaluation import plot_frame_strip
-from resnet_lstm.inference import ClipPrediction, FailedClip, find_sources, load_model, predict_clips
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
+from resnet_lstm.evaluation import plot_frame_strip, plot_timeline
+from resnet_lstm.inference import (
+    ClipPrediction,
+    FailedClip,
+    annotate_video,
+    find_sources,
+    label_timeline,
+    load_model,
+    predict_clips,
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,7 +47,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
-    return parser.parse_args(arguments)
+    timeline = parser.add_argument_group("timeline of long videos")
+    timeline.add_argument("--timeline", action="store_true", help="say what happens when, not once for all")
+    timeline.add_argument("--fps", type=float, help="frames a second to look at (default: as the model was trained)")
+    timeline.add_argument("--min-score", type=float, default=0.5, help="below it an action is none that is known")
+    timeline.add_argument("--plot", type=Path, metavar="FILE", help="draw the actions over time")
+    timeline.add_argument("--annotate", type=Path, metavar="FILE", help="write the video with the actions in it")
+    args = parser.parse_args(arguments)
+    if not args.timeline and (args.fps or args.plot or args.annotate):
+        parser.error("--fps, --plot and --annotate are of a timeline: add --timeline")
+    if args.timeline and args.strip:
+        parser.error("--strip draws the frames of a clip, which a timeline has none of: use --plot")
+    return args
 
 
 def positive(text: str) -> int:
@@ -76,6 +100,71 @@ def strip_path(folder: Path, number: int, source: str) -> Path:
     return folder / f"{number:04}-{Path(source.split('?')[0]).stem}.png"
 
 
+def label_videos(
+    args: argparse.Namespace,
+    sources: list[str],
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+) -> int:
+    """Write the timelines of all videos, and return how many could not be read."""
+    if len(sources) > 1 and (args.plot or args.annotate):
+        raise ValueError(f"{len(sources)} videos were given: --plot and --annotate take one.")
+    num_failed = 0
+    with contextlib.ExitStack() as stack:
+        json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
+        csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
+        if csv_file:
+            csv.writer(csv_file).writerow(["source", "action", "start", "end", "score", "error"])
+        for source in sources:
+            try:
+                with progress_bar(f"watching {Path(source).name}") as progress:
+                    timeline = label_timeline(
+                        model, processor, source, fps=args.fps, min_score=args.min_score, progress=progress
+                    )
+            except VideoDecodingError as error:
+                num_failed += 1
+                print(f"error: {error}", file=sys.stderr)
+                if json_file:
+                    json_file.write(json.dumps({"source": source, "error": str(error)}, ensure_ascii=False) + "\n")
+                if csv_file:
+                    csv.writer(csv_file).writerow([source, "", "", "", "", error])
+                continue
+            print(source)
+            for segment in timeline.segments:
+                span = f"{clock(segment.start_seconds)} - {clock(segment.end_seconds)}"
+                print(f"  {span}  {100 * segment.score:5.1f} %  {segment.name}")
+            if json_file:
+                json_file.write(json.dumps({"source": source, **timeline.to_dict()}, ensure_ascii=False) + "\n")
+            if csv_file:
+                for row in timeline.to_dict()["segments"]:
+                    columns = [row["label"] or "", row["start"], row["end"], row["score"], ""]
+                    csv.writer(csv_file).writerow([source, *columns])
+            if args.plot:
+                plot_timeline(args.plot, timeline, title=Path(source).name)
+            if args.annotate:
+                with progress_bar(f"writing {args.annotate.name}") as progress:
+                    annotate_video(source, timeline, args.annotate, progress=progress)
+    return num_failed
+
+
+@contextlib.contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[float, float | None], None]]:
+    """A bar over the seconds of a video; it shows the time left where the video's duration is known."""
+    with tqdm(desc=description, unit="s") as bar:
+
+        def update(seconds: float, total_seconds: float | None) -> None:
+            bar.total = total_seconds and round(max(total_seconds, seconds))
+            bar.update(round(seconds) - bar.n)
+
+        yield update
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
@@ -83,6 +172,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sources = find_sources(args.sources)
         model, processor = load_model(args.model)
+        if args.timeline:
+            return 1 if label_videos(args, sources, model, processor) else 0
         if args.strip:
             args.strip.mkdir(parents=True, exist_ok=True)
         predictions = predict_clips(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
@@ -19,6 +20,9 @@ class ResNetLSTMConfig(PreTrainedConfig):
             The network that turns one frame into one feature vector.
         num_frames (`int`, *optional*, defaults to 16):
             T, how many frames the processor samples from a clip. The model itself takes any number.
+        frames_per_second (`float`, *optional*):
+            How many of these frames a second of the training clips gave, in the median clip: what changes from frame
+            to frame depends on it, so a long video and a camera are read at this rate. None where it is not known.
         temporal_change (`bool`, *optional*, defaults to `True`):
             Besides the features of each frame, the head reads how much each has changed since the frame before. The
             first frame is compared with nothing.
@@ -52,6 +56,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
 
     backbone_config: ResNetConfig | dict[str, Any] | None = None
     num_frames: int = 16
+    frames_per_second: float | None = None
     temporal_change: bool = True
     num_lstm_layers: int = 1
     lstm_input_size: int = 256
@@ -71,6 +76,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
         """Every count is a possible one."""
         if self.num_frames < 1:
             raise ValueError(f"num_frames={self.num_frames}: a clip needs at least one frame.")
+        if self.frames_per_second is not None and not 0 < self.frames_per_second < math.inf:
+            raise ValueError(f"frames_per_second={self.frames_per_second}: must be above 0, or None.")
         if self.num_lstm_layers < 0:
             raise ValueError(f"num_lstm_layers={self.num_lstm_layers}: must be 0 (no LSTM) or more.")
         for name in ("lstm_input_size", "lstm_hidden_size"):

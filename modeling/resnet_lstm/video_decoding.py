@@ -24,7 +24,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -202,9 +202,9 @@ def decode_video(
         ValueError: `num_frames` is below 1.
     """
     positions = segment_positions(num_frames, generator)
-    with _open_stream(source, num_threads) as (stream, name):
+    with open_stream(source, num_threads) as (stream, name):
         timeline = _read_timeline(stream, name)
-        to_picture = _ToPicture()
+        to_picture = ToPicture()
         pictures: list[np.ndarray] = []
         previous = None
         for frame in _frames_on_screen(stream, timeline, positions, name):
@@ -223,10 +223,10 @@ def probe_video(source: VideoSource) -> VideoInfo:
     Raises:
         VideoDecodingError: As in `decode_video`.
     """
-    with _open_stream(source, num_threads=1) as (stream, name):
+    with open_stream(source) as (stream, name):
         timeline = _read_timeline(stream, name)
         frame = next(_frames_on_screen(stream, timeline, [Fraction(0)], name))
-        height, width = _ToPicture()(frame).shape[:2]
+        height, width = ToPicture()(frame).shape[:2]
         return VideoInfo(
             num_frames=len(timeline.frame_ticks),
             fps=float(len(timeline.frame_ticks) / timeline.seconds),
@@ -239,9 +239,17 @@ def probe_video(source: VideoSource) -> VideoInfo:
 
 
 @contextmanager
-def _open_stream(source: VideoSource, num_threads: int) -> Iterator[tuple[av.VideoStream, str]]:
-    """The video stream of a source, and the source's name for messages."""
-    name = _name_of(source)
+def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.VideoStream, str]]:
+    """The video stream of a source, and the source's name for messages.
+
+    Args:
+        source: As in `decode_video`.
+        num_threads: Likewise.
+
+    Raises:
+        VideoDecodingError: It cannot be opened, or what is read of it within the block cannot be decoded.
+    """
+    name = source_name(source)
     try:
         with _readable(source, name) as file, _open_container(file) as container:
             # A song's cover is a "video" stream too.
@@ -264,10 +272,11 @@ def _open_container(file: str | BinaryIO) -> av.container.InputContainer:
     return av.open(file, mode="r", container_options=options, metadata_errors="ignore")
 
 
-def _name_of(source: VideoSource) -> str:
+def source_name(source: VideoSource) -> str:
+    """What messages call a source: nothing in it is secret."""
     if isinstance(source, bytes):
         return f"<{len(source)} bytes>"
-    if _is_url(source):
+    if isinstance(source, str) and "://" in source:
         # The user name, password and query of a URL may hold a secret.
         return str(source).split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
     if isinstance(source, str | os.PathLike):
@@ -325,7 +334,7 @@ def _download(url: str, name: str) -> Iterator[BinaryIO]:
 def _read_timeline(stream: av.VideoStream, name: str) -> _Timeline:
     frame_ticks, key_frame_ticks = [], []
     last_ticks, last_duration = -1, 0
-    for packet in _packets(stream):
+    for packet in stream_packets(stream):
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is None or packet.size == 0 or packet.is_discard:
             continue
@@ -349,10 +358,10 @@ def _mean_gap(frame_ticks: list[int], stream: av.VideoStream) -> int:
     return max(1, round(1 / ((stream.average_rate or 25) * stream.time_base)))
 
 
-def _packets(stream: av.VideoStream) -> Iterator[av.Packet]:
-    """The packets up to the end of the file or to where a cut-off file breaks, and the empty one that flushes."""
+def stream_packets(*streams: av.stream.Stream) -> Iterator[av.Packet]:
+    """The packets up to the end of the file or to where a cut-off file breaks, and the empty ones that flush."""
     try:
-        yield from stream.container.demux(stream)
+        yield from streams[0].container.demux(*streams)
     except (av.error.InvalidDataError, av.error.EOFError) as error:
         logger.debug("the packets end early: %s", error)
 
@@ -399,30 +408,45 @@ def _advance(
 
 
 class _Needed:
-    """Which packets must be decoded whatever else is made from them."""
+    """Which frames must be decoded though no other one is made from them."""
 
     def __init__(self, wanted: list[int]) -> None:
         self.wanted = frozenset(wanted)
         self.everything = False
 
-    def __contains__(self, packet: av.Packet) -> bool:
-        # A packet without a time stamp of its own does not tell which frame it holds.
-        return self.everything or packet.pts is None or packet.pts in self.wanted
+    def packets(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+        """The stream's packets; before each, the decoder is told whether it may leave it out."""
+        has_time_stamps = stream.container.format.name != "avi"
+        for packet in stream_packets(stream):
+            needed = self.everything or not has_time_stamps or packet.pts is None or packet.pts in self.wanted
+            # The decoder knows which frames others are made from, and never leaves those out.
+            stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            yield packet
 
 
 def _decode_from(stream: av.VideoStream, ticks: int, needed: _Needed) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames in order of display with the ticks they come up at, from the last key frame that is not after `ticks`."""
+    """Frames with the ticks they come up at, from the last key frame that is not after `ticks`."""
     stream.container.seek(ticks, stream=stream)
+    return decode_packets(stream, needed.packets(stream), ticks)
+
+
+def decode_packets(
+    stream: av.VideoStream, packets: Iterable[av.Packet], ticks: int = 0
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames in order of display with the ticks they come up at.
+
+    Args:
+        stream: The video stream.
+        packets: Packets of it, the empty one that flushes last. A damaged one costs its own frames, not the video.
+        ticks: Stands in for the time of a first frame that has none.
+    """
     disorder = _AVI_TIME_STAMP_DISORDER if stream.container.format.name == "avi" else 0
     frames: deque[av.VideoFrame] = deque()
     frame_ticks: list[int] = []
-    for packet in _packets(stream):
-        # The decoder itself knows which frames others are made from, and never leaves those out.
-        stream.codec_context.skip_frame = "DEFAULT" if disorder or packet in needed else "NONREF"
+    for packet in packets:
         try:
             decoded = packet.decode()
         except av.error.InvalidDataError as error:
-            # A damaged stretch costs its own frames, not the video.
             logger.debug("a packet was skipped: %s", error)
             continue
         for frame in decoded:
@@ -435,7 +459,7 @@ def _decode_from(stream: av.VideoStream, ticks: int, needed: _Needed) -> Iterato
         yield heapq.heappop(frame_ticks), frames.popleft()
 
 
-class _ToPicture:
+class ToPicture:
     """Turns the frames of one stream into pictures as they are displayed, `[H, W, 3]` uint8."""
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ from .plots import (
     plot_training_curves,
 )
 from .report import EvaluationReport, evaluate_predictions
+from .timeline_plots import plot_timeline
 
 __all__ = [
     "ClassMetrics",
@@ -28,6 +29,7 @@ __all__ = [
     "plot_frame_strip",
     "plot_per_class_f1",
     "plot_reliability",
+    "plot_timeline",
     "plot_training_curves",
     "reliability",
     "share_of_gain",

@@ -1,7 +1,31 @@
-"""Predictions from video files."""
+"""Predictions from video files, long videos and cameras."""
 
+from .annotation import annotate_video
+from .frame_reader import TimedFrame, open_frames, training_rate
+from .live import LivePrediction, LiveSession
+from .live_reader import open_live
 from .loading import load_model
 from .prediction import ClipPrediction, FailedClip, predict_clips
 from .sources import find_sources
+from .timeline import NO_KNOWN_ACTION, KnownScore, Segment, Thumbnail, Timeline, label_timeline
 
-__all__ = ["ClipPrediction", "FailedClip", "find_sources", "load_model", "predict_clips"]
+__all__ = [
+    "NO_KNOWN_ACTION",
+    "ClipPrediction",
+    "FailedClip",
+    "KnownScore",
+    "LivePrediction",
+    "LiveSession",
+    "Segment",
+    "Thumbnail",
+    "TimedFrame",
+    "Timeline",
+    "annotate_video",
+    "find_sources",
+    "label_timeline",
+    "load_model",
+    "open_frames",
+    "open_live",
+    "predict_clips",
+    "training_rate",
+]

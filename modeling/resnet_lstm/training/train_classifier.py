@@ -37,6 +37,7 @@ from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .datasets import ClipDataset, FeatureDataset
+from .frame_rate import clip_frame_rate
 from .frozen_backbone import REFIT_FOLDER, GroupedFeatures, train_head
 from .loop import BEST_FILE, CHECKPOINT_FILE, LOG_FILE, TrainingLoop, TrainingResult, class_weights
 from .settings import TrainingSettings
@@ -243,6 +244,7 @@ def _train(
         id2label=dict(enumerate(folder.labels)),
         label2id={label: index for index, label in enumerate(folder.labels)},
         num_frames=processor.num_frames,
+        frames_per_second=clip_frame_rate(folder, processor.num_frames),
         **head,
     )
     model.to(accelerator.device)

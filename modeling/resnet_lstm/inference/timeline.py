@@ -1,0 +1,322 @@
+"""A long video -> what happens in it, and when.
+
+Frames are read at a steady rate, each passes the backbone once, and windows of `num_frames` slide over their features:
+a window's logits are those of a clip of its frames. A moment's logits are the mean of what the windows around it say
+of that moment's frame, as a clip's are the mean of its frames. From the moments' scores the segments follow by
+Viterbi's algorithm: the path through all moments that balances the actions' scores against a price for each change.
+"""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..video_decoding import VideoSource
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..whole_file import written_whole
+from .frame_reader import TimedFrame, open_frames, training_rate
+from .segmentation import most_likely_path, runs
+from .windows import SlidingWindows, Window
+
+# Logits [B, L] of windows and their frames' features [B, T, D] -> [B]: how probable it is, from 0 to 1, that a window
+# shows one of the model's actions at all.
+KnownScore: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+# Seconds that have been read, and the video's duration where its header tells.
+Progress: TypeAlias = Callable[[float, float | None], None]
+
+NO_KNOWN_ACTION = "no known action"
+
+# No single moment may outweigh all others.
+_LEAST = 1e-4
+
+_MAX_THUMBNAILS = 24
+_THUMBNAIL_SIZE = (160, 120)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of one action.
+
+    Attributes:
+        label: The action; None where none that is known happens.
+        start_seconds: Its start.
+        end_seconds: Its end.
+        score: The action's mean score over the stretch, times how probable a known one is; where none is known, what
+            the best action's falls short of 1.
+    """
+
+    label: str | None
+    start_seconds: float
+    end_seconds: float
+    score: float
+
+    @property
+    def name(self) -> str:
+        """The label, or words for there being none."""
+        return self.label or NO_KNOWN_ACTION
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a moment.
+
+    Attributes:
+        seconds: The moment.
+        picture: `[H, W, 3]` uint8, at most 160 by 120 pixels.
+    """
+
+    seconds: float
+    picture: np.ndarray
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happens in a video, and when.
+
+    Attributes:
+        label_names: `[L]`.
+        fps: Frames a second that were looked at.
+        seconds: `[F]`, the moment of each.
+        scores: `[F, L]` float32, the actions' scores at each moment, which sum to 1.
+        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all; None where
+            nothing tells.
+        segments: In order of time, without gaps.
+        thumbnails: In order of time, evenly over the video, a bounded number.
+    """
+
+    label_names: list[str]
+    fps: float
+    seconds: np.ndarray
+    scores: np.ndarray
+    known: np.ndarray | None
+    segments: list[Segment]
+    thumbnails: list[Thumbnail]
+
+    @property
+    def total_seconds(self) -> float:
+        """Where the last segment ends."""
+        return self.segments[-1].end_seconds
+
+    def segment_at(self, seconds: float) -> Segment:
+        """The segment at a moment; the first or last one before or after all."""
+        index = bisect.bisect_right(self.segments, seconds, key=lambda segment: segment.end_seconds)
+        return self.segments[min(index, len(self.segments) - 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The segments and the moments' scores, ready for JSON."""
+        return {
+            "fps": self.fps,
+            "seconds": round(self.total_seconds, 3),
+            "segments": [
+                {
+                    "label": segment.label,
+                    "start": round(segment.start_seconds, 3),
+                    "end": round(segment.end_seconds, 3),
+                    "score": round(segment.score, 6),
+                }
+                for segment in self.segments
+            ],
+            "labels": self.label_names,
+            "moments": [
+                {"seconds": round(float(seconds), 3), "scores": [round(float(score), 4) for score in scores]}
+                for seconds, scores in zip(self.seconds, self.scores, strict=True)
+            ],
+        }
+
+    def write_json(self, path: str | Path) -> None:
+        """Write all of `to_dict`."""
+        with written_whole(Path(path)) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write one row a segment: `action,start,end,score`; the action is empty where none is known."""
+        with written_whole(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["action", "start", "end", "score"])
+            for row in self.to_dict()["segments"]:
+                writer.writerow([row["label"] or "", row["start"], row["end"], row["score"]])
+
+
+def label_timeline(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    source: VideoSource,
+    *,
+    fps: float | None = None,
+    min_score: float = 0.5,
+    switch_cost: float = 0.5,
+    known_score: KnownScore | None = None,
+    min_known: float = 0.5,
+    batch_size: int = 8,
+    progress: Progress | None = None,
+) -> Timeline:
+    """Say what happens in a video at every moment. Memory grows with its length only by `L` numbers a frame.
+
+    Args:
+        model: On the device where it shall run; it is put into evaluation mode.
+        processor: Makes the model's input.
+        source: A path, an http(s) URL, the file's bytes, or a binary file object.
+        fps: Frames a second to look at; by default those of the training clips. At a higher rate a window takes
+            every second or third frame, so that its frames are still about as far apart as those that the model was
+            trained on; a lower rate shows it larger changes than it knows.
+        min_score: An action below this score is none that is known.
+        switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
+        known_score: Tells how probable it is that a window shows one of the model's actions at all.
+        min_known: Below it, by `known_score`, none is known either.
+        batch_size: Frames that pass the backbone together.
+        progress: Called after each batch.
+
+    Raises:
+        VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
+        ValueError: A number is out of its range.
+    """
+    for name, value in (("min_score", min_score), ("min_known", min_known)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name}={value}: must be between 0 and 1.")
+    if switch_cost < 0:
+        raise ValueError(f"switch_cost={switch_cost}: must be 0 or more.")
+    model.eval()
+    trained_at = training_rate(model.config)
+    fps = trained_at if fps is None else fps
+    num_frames, stride = model.config.num_frames, max(1, round(fps / trained_at))
+    windows = SlidingWindows(num_frames, stride, hop=max(1, num_frames // 4))
+    moments = _Moments(model, known_score)
+    thumbnails = _Thumbnails()
+    seconds: list[float] = []
+    with open_frames(source, fps) as frames, torch.inference_mode():
+        for batch in batches_ahead(iter(frames), batch_size):
+            seconds.extend(frame.seconds for frame in batch)
+            thumbnails.add(batch)
+            pictures = np.stack([frame.picture for frame in batch])  # [N, H, W, 3]
+            pixel_values = processor(pictures, do_sample_frames=False, return_tensors="pt")["pixel_values"]
+            frame_features = model.resnet_lstm.extract_frame_features(pixel_values.to(model.device))[0]  # [N, D]
+            moments.add(windows.add(frame_features))
+            if progress is not None:
+                progress(seconds[-1], frames.total_seconds)
+        moments.add(windows.finish())
+    scores, known = moments.scores_and_known()
+    label_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
+    states = _with_none(scores, known, min_score, min_known)
+    path = most_likely_path(states, switch_cost * num_frames * stride)
+    segments = _segments(path, scores, known, label_names, fps)
+    return Timeline(label_names, fps, np.array(seconds), scores, known, segments, thumbnails.kept)
+
+
+def batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[list[TimedFrame]]:
+    """Batches of frames; while one is looked at, the next is decoded, and no more."""
+    with ThreadPoolExecutor(1) as decoder:
+
+        def read() -> list[TimedFrame]:
+            return list(itertools.islice(frames, batch_size))
+
+        coming = decoder.submit(read)
+        while batch := coming.result():
+            coming = decoder.submit(read)
+            yield batch
+
+
+class _Moments:
+    """The logits of the video's frames: of each frame the mean over the windows that hold it."""
+
+    def __init__(self, model: ResNetLSTMForVideoClassification, known_score: KnownScore | None) -> None:
+        self._model = model
+        self._known_score = known_score
+        self._sums: list[np.ndarray] = []  # [L + 1] each: logits, and the share of known
+        self._counts: list[int] = []
+
+    def add(self, windows: Iterable[Window]) -> None:
+        for _, group in itertools.groupby(windows, key=lambda window: len(window.frames)):
+            some = list(group)
+            frame_features = torch.stack([window.frame_features for window in some])  # [B, T, D]
+            outputs = self._model(frame_features=frame_features)
+            known = torch.ones(len(some))
+            if self._known_score is not None:
+                known = self._known_score(outputs.logits, frame_features).cpu()
+            frame_logits = outputs.frame_logits.float().cpu()  # [B, T, L]
+            known = known.float()[:, None, None].expand(-1, frame_logits.shape[1], 1)  # [B, T, 1]
+            for window, rows in zip(some, torch.cat([frame_logits, known], dim=-1).numpy(), strict=True):
+                self._add_one(window.frames, rows)
+
+    def _add_one(self, frames: range, rows: np.ndarray) -> None:
+        while len(self._sums) <= frames[-1]:
+            self._sums.append(np.zeros(rows.shape[1], np.float32))
+            self._counts.append(0)
+        for frame, row in zip(frames, rows, strict=True):
+            self._sums[frame] += row
+            self._counts[frame] += 1
+
+    def scores_and_known(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """`[F, L]`, the softmax of the logits, and `[F]`."""
+        means = np.stack(self._sums) / np.array(self._counts, np.float32)[:, None]  # [F, L + 1]
+        logits, known = means[:, :-1], means[:, -1]
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return scores, None if self._known_score is None else known
+
+
+class _Thumbnails:
+    """Small pictures, evenly over all frames so far: when there are too many, every other one goes."""
+
+    def __init__(self) -> None:
+        self.kept: list[Thumbnail] = []
+        self._every = 1
+        self._num_seen = 0
+
+    def add(self, frames: list[TimedFrame]) -> None:
+        for frame in frames:
+            if self._num_seen % self._every == 0:
+                image = Image.fromarray(frame.picture)
+                image.thumbnail(_THUMBNAIL_SIZE)
+                self.kept.append(Thumbnail(frame.seconds, np.asarray(image)))
+                if len(self.kept) > _MAX_THUMBNAILS:
+                    self.kept = self.kept[::2]
+                    self._every *= 2
+            self._num_seen += 1
+
+
+def _with_none(scores: np.ndarray, known: np.ndarray | None, min_score: float, min_known: float) -> np.ndarray:
+    """`[F, L + 1]`: the log-scores of the actions, and of there being none that is known.
+
+    The last one is above the best action's where that is below `min_score`, and where `known` is below `min_known`,
+    by as much as the log-odds are.
+    """
+    log_scores = np.log(np.maximum(scores, _LEAST))
+    none_known = np.full(len(scores), np.log(min_score))
+    if known is not None:
+        odds = _logit(np.array(min_known)) - _logit(known)
+        none_known = np.maximum(none_known, log_scores.max(axis=1) + odds)
+    return np.concatenate([log_scores, none_known[:, None]], axis=1)
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probability, _LEAST, 1 - _LEAST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def _segments(
+    path: np.ndarray, scores: np.ndarray, known: np.ndarray | None, label_names: list[str], fps: float
+) -> list[Segment]:
+    if known is not None:
+        scores = scores * known[:, None]
+    segments = []
+    for part in runs(path):
+        label = int(path[part.start])
+        is_known = label < len(label_names)
+        score = scores[part, label].mean() if is_known else 1 - scores[part].max(axis=1).mean()
+        segments.append(
+            Segment(label_names[label] if is_known else None, part.start / fps, part.stop / fps, float(score))
+        )
+    return segments
