@@ -25,7 +25,6 @@ from typing import Any, TextIO
 from tqdm.auto import tqdm
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
-from resnet_lstm.evaluation import plot_frame_strip, plot_timeline
 from resnet_lstm.inference import (
     ClipPrediction,
     FailedClip,
@@ -47,6 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
+    parser.add_argument("--anytime", action="store_true", help="read no more frames than it takes to be sure")
     timeline = parser.add_argument_group("timeline of long videos")
     timeline.add_argument("--timeline", action="store_true", help="say what happens when, not once for all")
     timeline.add_argument("--fps", type=float, help="frames a second to look at (default: as the model was trained)")
@@ -140,6 +140,8 @@ def label_videos(
                     columns = [row["label"] or "", row["start"], row["end"], row["score"], ""]
                     csv.writer(csv_file).writerow([source, *columns])
             if args.plot:
+                from resnet_lstm.evaluation import plot_timeline  # takes as long to import as a clip to classify
+
                 plot_timeline(args.plot, timeline, title=Path(source).name)
             if args.annotate:
                 with progress_bar(f"writing {args.annotate.name}") as progress:
@@ -175,9 +177,16 @@ def main(arguments: list[str] | None = None) -> int:
         if args.timeline:
             return 1 if label_videos(args, sources, model, processor) else 0
         if args.strip:
+            from resnet_lstm.evaluation import plot_frame_strip  # takes as long to import as a clip to classify
+
             args.strip.mkdir(parents=True, exist_ok=True)
         predictions = predict_clips(
-            model, processor, sources, batch_size=args.batch_size, num_threads=args.num_threads
+            model,
+            processor,
+            sources,
+            batch_size=args.batch_size,
+            num_threads=args.num_threads,
+            anytime=args.anytime,
         )
         with contextlib.ExitStack() as stack:
             json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None

@@ -74,6 +74,41 @@ def test_training_and_moving_undo_compiling(tiny_model: ResNetLSTMForVideoClassi
     assert tiny_model.resnet_lstm.compiled_backbone is None
 
 
+def test_without_being_compiled_a_model_in_evaluation_is_folded_and_never_stale(
+    tiny_model: ResNetLSTMForVideoClassification,
+) -> None:
+    pixel_values = torch.randn(1, 5, 3, 32, 32)
+    base = tiny_model.resnet_lstm
+    with torch.no_grad():
+        before = tiny_model(pixel_values).logits
+        folded = base.compiled_backbone
+        assert isinstance(folded, FoldedBackbone)
+        tiny_model(pixel_values)
+        assert base.compiled_backbone is folded
+        for parameter in base.backbone.parameters():
+            parameter.mul_(1.1)
+        after = tiny_model(pixel_values).logits
+    assert base.compiled_backbone is not folded
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(tiny_model(pixel_values).logits, after, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frame_that_repeats_is_computed_once(tiny_model: ResNetLSTMForVideoClassification) -> None:
+    pixel_values = torch.randn(2, 5, 3, 32, 32)[:, [0, 0, 0, 1, 0]]
+    expected = tiny_model(pixel_values).frame_logits
+    folded = FoldedBackbone(tiny_model.resnet_lstm.backbone)
+    computed = []
+
+    def counted(frames: torch.Tensor) -> torch.Tensor:
+        computed.append(len(frames))
+        return folded(frames)
+
+    tiny_model.compile_for_inference(counted)
+    with torch.no_grad():
+        torch.testing.assert_close(tiny_model(pixel_values).frame_logits, expected, rtol=1e-4, atol=1e-5)
+    assert computed == [6]
+
+
 def test_a_backbone_of_another_make_can_take_the_place(tiny_model: ResNetLSTMForVideoClassification) -> None:
     pixel_values = torch.randn(2, 5, 3, 32, 32)
     tiny_model.compile_for_inference(lambda frames: torch.ones(len(frames), tiny_model.config.frame_feature_size))

@@ -239,6 +239,50 @@ def test_a_damaged_stretch_costs_only_its_own_frames(tmp_path: Path) -> None:
     assert numbers[-3:] == [27, 28, 29]
 
 
+def with_unreferenced_frames(path: Path) -> Path:
+    """30 frames that tell their number; two of three are B-frames that no other frame is made from."""
+    options = {"bf": "2", "b-pyramid": "none", "b_strategy": "0", "g": "30", "sc_threshold": "0"}
+    return write_video(path, numbered_frames(30), codec_options=options)
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 3])
+@pytest.mark.parametrize("num_frames", [3, 4, 7, 16])
+def test_leaving_frames_out_changes_no_picture(tmp_path: Path, num_frames: int, num_threads: int) -> None:
+    path = with_unreferenced_frames(tmp_path / "clip.mp4")
+    with av.open(str(path)) as container:
+        everything = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    frames = decode_video(path, num_frames, num_threads=num_threads).frames
+    np.testing.assert_array_equal(frames, everything[sample_frame_indices(30, num_frames)])
+
+
+def test_frames_that_nothing_needs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    decode_packets = video_decoding.decode_packets
+
+    def counted(*args: Any) -> Iterator[tuple[int, av.VideoFrame]]:
+        for frame in decode_packets(*args):
+            decoded.append(frame)
+            yield frame
+
+    monkeypatch.setattr(video_decoding, "decode_packets", counted)
+    assert frame_numbers(decode_video(with_unreferenced_frames(tmp_path / "clip.mp4"), 2).frames) == [7, 22]
+    # A third of those up to number 22, a wanted one that nothing is made from, and what its decoder has begun with.
+    assert len(decoded) <= 14
+
+
+def test_where_a_wanted_frame_is_broken_the_one_before_it_is_shown(tmp_path: Path) -> None:
+    path = with_unreferenced_frames(tmp_path / "clip.mp4")
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size, packet.pts) for packet in container.demux(video=0) if packet.size]
+    by_time = sorted(packets, key=lambda packet: packet[2])
+    content = bytearray(path.read_bytes())
+    position, size, _ = by_time[5]
+    content[position + 4 : position + size] = b"\x0a" + bytes(size - 5)  # no slice: an end of sequence
+    path.write_bytes(content)
+    # Number 4 was left out at first, as one that nothing is made from.
+    assert frame_numbers(decode_video(path, 3).frames) == [4, 15, 25]
+
+
 @pytest.mark.parametrize("num_frames", [0, -1])
 def test_no_frames_cannot_be_asked_for(numbered_clip: Path, num_frames: int) -> None:
     with pytest.raises(ValueError, match=f"num_frames={num_frames}"):

@@ -49,6 +49,23 @@ def test_a_list_may_mix_files_and_frames_of_different_sizes(
         torch.testing.assert_close(batch[index], alone)
 
 
+def test_resizing_picture_by_picture_changes_nothing(numbered_clip: Path) -> None:
+    processor = ResNetLSTMVideoProcessor()
+    noise = np.random.default_rng(0).integers(0, 256, (5, 91, 333, 3), dtype=np.uint8)
+    expected = processor(noise, do_sample_frames=False, return_tensors="pt")["pixel_values"]
+    resized = np.stack([processor.resize_picture(picture) for picture in noise])
+    assert resized.shape == (5, 224, 224, 3)
+    given = processor(resized, do_sample_frames=False, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(given, expected, rtol=0, atol=0)
+
+    unresized = ResNetLSTMVideoProcessor(do_resize=False)
+    assert unresized(numbered_clip, return_tensors="pt")["pixel_values"].shape == (1, 16, 3, 48, 64)
+    smaller = processor(numbered_clip, size={"height": 40, "width": 30}, return_tensors="pt")["pixel_values"]
+    frames = decode_video(numbered_clip, 16).frames
+    of_frames = processor(frames, size={"height": 40, "width": 30}, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(smaller, of_frames, rtol=0, atol=0)
+
+
 def test_num_frames_is_an_argument_too(tiny_processor: ResNetLSTMVideoProcessor, numbered_clip: Path) -> None:
     for video in (numbered_clip, decode_video(numbered_clip, 20).frames):
         pixel_values = tiny_processor(video, num_frames=9, return_tensors="pt")["pixel_values"]

@@ -37,6 +37,9 @@ class ResNetLSTMConfig(PreTrainedConfig):
             Dropout on what enters the LSTM, and on what enters a classifier that is trained.
         temperature (`float`, *optional*, defaults to 1.0):
             What the logits are divided by, so that a score of 0.8 is right in eight of ten clips.
+        early_exit_score (`float`, *optional*):
+            The score of the best answer at which no further frame need be read: in 99 of 100 clips the answer stays.
+            None where it was not measured.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the classifier's initial weights.
 
@@ -63,6 +66,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
     lstm_hidden_size: int = 256
     dropout: float = 0.5
     temperature: float = 1.0
+    early_exit_score: float | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -87,6 +91,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"dropout={self.dropout}: must be in [0, 1).")
         if self.temperature <= 0:
             raise ValueError(f"temperature={self.temperature}: must be above 0.")
+        if self.early_exit_score is not None and not 0 < self.early_exit_score <= 1:
+            raise ValueError(f"early_exit_score={self.early_exit_score}: must be above 0 and at most 1, or None.")
 
     @property
     def frame_feature_size(self) -> int:

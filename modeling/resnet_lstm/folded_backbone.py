@@ -22,14 +22,15 @@ _FRAMES_AT_A_TIME_ON_CPU = 8
 class FoldedBackbone:
     """Computes what a `ResNetModel` in evaluation mode does, up to rounding.
 
-    It has weights of its own, as they are now: what becomes of the model later does not reach it. It is no module, so
-    that it is not saved with the model.
+    It has weights of its own, as they are now: what becomes of the model later does not reach it, but `is_of` tells.
+    It is no module, so that it is not saved with the model.
 
     Args:
         backbone: The model.
     """
 
     def __init__(self, backbone: ResNetModel) -> None:
+        self._made_of = _versions(backbone)
         self.backbone = copy.deepcopy(backbone).eval().requires_grad_(False)
         for layer in self.backbone.modules():
             if hasattr(layer, "convolution") and hasattr(layer, "normalization"):
@@ -39,12 +40,22 @@ class FoldedBackbone:
                 layer.inplace = True
         self.backbone.to(memory_format=torch.channels_last)
 
+    def is_of(self, backbone: ResNetModel) -> bool:
+        """Whether a model still has the weights that this was made of."""
+        return self._made_of == _versions(backbone)
+
     @torch.no_grad()
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """`[N, C, height, width]` -> `[N, D]`."""
         at_a_time = _FRAMES_AT_A_TIME_ON_CPU if frames.device.type == "cpu" else max(1, len(frames))
         features = [self.backbone(portion).pooler_output for portion in frames.split(at_a_time)]  # each [n, D, 1, 1]
         return torch.cat(features).flatten(1)
+
+
+def _versions(backbone: ResNetModel) -> list[tuple[int, int]]:
+    """Changes with every tensor that is replaced or written to."""
+    tensors = backbone.state_dict(keep_vars=True).values()
+    return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
 
 
 __all__ = ["FoldedBackbone"]

@@ -111,14 +111,14 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         self._set_backbone_training(weights=True, batch_norm=batch_norm)
 
     def compile_for_inference(self, backbone: CompiledBackbone | None = None) -> None:
-        """Make the backbone as fast as it goes, for calls in evaluation mode without gradients. Nothing saved changes.
+        """Choose what computes the features in evaluation mode, where no gradient is wanted. Nothing saved changes.
 
-        Weights are taken as they are now: call it when they are loaded and where they shall stay. Training, moving or
-        casting the model undoes it.
+        There is no need to call it: the first such call of the model folds the backbone, see `FoldedBackbone`. Called
+        before, that call is as fast as the next ones.
 
         Args:
-            backbone: Computes the features in place of the model's own weights, `[N, C, height, width]` -> `[N, D]`;
-                by default they are folded, see `FoldedBackbone`.
+            backbone: Computes the features in place of the model's own weights, `[N, C, height, width]` -> `[N, D]`,
+                until the model is trained, moved or cast.
         """
         base: ResNetLSTMModel = self.base_model
         base.compiled_backbone = FoldedBackbone(base.backbone) if backbone is None else backbone
@@ -201,15 +201,25 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         frames = pixel_values.flatten(0, 1).to(self.backbone.dtype)  # [B * T, C, height, width]
         # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
         frames = frames.contiguous(memory_format=torch.channels_last)
-        if self.compiled_backbone is not None and not (
-            torch.is_grad_enabled() or torch.is_autocast_enabled(frames.device.type)
-        ):
-            features = self.compiled_backbone(frames)
+        if not (self.training or torch.is_grad_enabled() or torch.is_autocast_enabled(frames.device.type)):
+            features = self._inferred_features(frames)
         elif self.gradient_checkpointing and self.training and not self.backbone_is_frozen:
             features = self._checkpointed_backbone(frames)
         else:
             features = self.backbone(frames).pooler_output  # [B * T, D, 1, 1]
         return features.flatten(1).unflatten(0, (batch_size, num_frames))
+
+    def _inferred_features(self, frames: torch.Tensor) -> torch.Tensor:
+        """`[N, C, height, width]` -> `[N, D]` by the compiled backbone; a frame that repeats costs nothing."""
+        compiled = self.compiled_backbone
+        if compiled is None or (isinstance(compiled, FoldedBackbone) and not compiled.is_of(self.backbone)):
+            self.compiled_backbone = compiled = FoldedBackbone(self.backbone)
+        # A still, a slide, or a clip of fewer frames than are sampled.
+        is_new = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
+        is_new[1:] = (frames[1:] != frames[:-1]).flatten(1).any(dim=1)
+        if is_new.all():
+            return compiled(frames)
+        return compiled(frames[is_new])[is_new.cumsum(dim=0) - 1]
 
     def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
         """What the backbone computes; of its activations only those between residual layers are kept."""

@@ -175,17 +175,17 @@ def sample_frame_indices(
     return np.array([int(position * total_frames) for position in segment_positions(num_frames, generator)])
 
 
-def decode_video(
+def sample_video(
     source: VideoSource,
     num_frames: int = 16,
     generator: np.random.Generator | None = None,
     *,
     num_threads: int = 0,
-) -> SampledFrames:
-    """Sample frames evenly over a whole video.
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Sample frames evenly over a whole video, one after the other, so that large ones are never in memory together.
 
-    Only the stretches that lead to a wanted frame are decoded: in a long file it seeks from key frame to key frame, and
-    on the way it leaves out the frames that no other one is made from.
+    Only the stretches that lead to a wanted frame are decoded: in a long file it seeks from key frame to key frame,
+    and on the way it leaves out the frames that no other one is made from.
 
     Args:
         source: A path, an http(s) URL, the file's bytes, or a binary file object.
@@ -194,8 +194,9 @@ def decode_video(
         num_threads: How many decode the file. 0, as many as there are cores, gives one clip soonest; 1 is best where
             other clips are decoded, or a model runs, at the same time.
 
-    Returns:
-        The frames, turned upright where the file says so, and their moments.
+    Yields:
+        The moment each frame was chosen for, in seconds from the clip's start, and the frame, `[H, W, 3]` uint8, RGB,
+        turned upright where the file says so. A frame that repeats is the same array.
 
     Raises:
         VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
@@ -205,13 +206,23 @@ def decode_video(
     with open_stream(source, num_threads) as (stream, name):
         timeline = _read_timeline(stream, name)
         to_picture = ToPicture()
-        pictures: list[np.ndarray] = []
-        previous = None
-        for frame in _frames_on_screen(stream, timeline, positions, name):
-            pictures.append(pictures[-1] if frame is previous else to_picture(frame))
-            previous = frame
-        seconds = np.array([float(position * timeline.seconds) for position in positions])
-    return SampledFrames(np.stack(pictures), seconds)
+        previous = picture = None
+        for position, frame in zip(positions, _frames_on_screen(stream, timeline, positions, name), strict=True):
+            if picture is None or frame is not previous:
+                previous, picture = frame, to_picture(frame)
+            yield float(position * timeline.seconds), picture
+
+
+def decode_video(
+    source: VideoSource,
+    num_frames: int = 16,
+    generator: np.random.Generator | None = None,
+    *,
+    num_threads: int = 0,
+) -> SampledFrames:
+    """All frames of `sample_video`, which see for the arguments and errors, in one array."""
+    moments, pictures = zip(*sample_video(source, num_frames, generator, num_threads=num_threads), strict=True)
+    return SampledFrames(np.stack(pictures), np.array(moments))
 
 
 def probe_video(source: VideoSource) -> VideoInfo:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import BatchFeature
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, PILImageResampling, SizeDict
 from transformers.processing_utils import Unpack, VideosKwargs
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import make_batched_videos
 
-from .video_decoding import decode_video, sample_frame_indices
+from .video_decoding import sample_frame_indices, sample_video
 
 
 class ResNetLSTMVideoProcessor(BaseVideoProcessor):
@@ -60,11 +60,13 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
         do_sample_frames = kwargs.pop("do_sample_frames", None)
         if do_sample_frames is None:
             do_sample_frames = self.do_sample_frames
+        resized_otherwise = kwargs.keys() & {"do_resize", "resample", "size"}
 
         clips = []
         for video in _as_list(videos):
             if _is_encoded(video):
-                frames = decode_video(video, num_frames).frames
+                pictures = (picture for _, picture in sample_video(video, num_frames))
+                frames = np.stack(list(pictures if resized_otherwise else map(self.resize_picture, pictures)))
             else:
                 frames = video
                 if do_sample_frames:
@@ -74,6 +76,21 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
         batch = super().preprocess(clips, do_sample_frames=False, **kwargs)
         batch["pixel_values"] = batch.pop("pixel_values_videos")
         return batch
+
+    def resize_picture(self, picture: np.ndarray) -> np.ndarray:
+        """A picture in the size that the model reads; a call of the processor leaves one of this size as it is.
+
+        Args:
+            picture: `[H, W, 3]` uint8.
+
+        Returns:
+            `[height, width, 3]` uint8.
+        """
+        if not self.do_resize:
+            return picture
+        channels_first = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+        resized = self.resize(channels_first, SizeDict(**dict(self.size)), resample=self.resample)
+        return resized.permute(1, 2, 0).numpy()
 
 
 def _as_list(videos: Any) -> list[Any]:

@@ -36,9 +36,7 @@ def test_a_timeline_of_nothing_known_is_drawn(tmp_path: Path) -> None:
 
 def test_many_videos_and_classes_are_drawn(tmp_path: Path) -> None:
     labels = [f"class {number}" for number in range(40)]
-    rows = [
-        (f"{number:03}", [(labels[number], 0.0, 5.0), (None, 5.0, 9.0)]) for number in range(40) for _ in range(2)
-    ]
+    rows = [(f"{number:03}", [(labels[number], 0.0, 5.0), (None, 5.0, 9.0)]) for number in range(40) for _ in range(2)]
     path = plot_localisation(tmp_path / "localisation.png", rows, dict.fromkeys(labels, 0.5))
     width, height = Image.open(path).size
     assert max(width, height) < 4000

@@ -102,7 +102,8 @@ def test_every_frame_passes_the_backbone_once(
         return brightness_features(frames)
 
     brightness_model.compile_for_inference(counted)
-    label_timeline(brightness_model, tiny_processor, video((0, 9)), batch_size=4)
+    never_still = video(*((40 + 4 * number, 0.2) for number in range(45)))
+    label_timeline(brightness_model, tiny_processor, never_still, batch_size=4)
     assert batches == [4] * 11 + [1]
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from ..data.video_folder import VideoFolder, file_sha256
 from ..modeling_resnet_lstm import ResNetLSTMModel
-from ..video_decoding import VideoDecodingError, decode_video
+from ..video_decoding import VideoDecodingError, sample_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .cache import FeatureCache
 from .views import View
@@ -83,7 +84,10 @@ class _PixelValues(Dataset[tuple[_Job, torch.Tensor | str]]):
     def __getitem__(self, index: int) -> tuple[_Job, torch.Tensor | str]:
         job = self.jobs[index]
         try:
-            frames = decode_video(job.clip.path, self.processor.num_frames, job.view.generator(job.clip.sha256)).frames
+            sampled = sample_video(
+                job.clip.path, self.processor.num_frames, job.view.generator(job.clip.sha256), num_threads=1
+            )
+            frames = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
         except VideoDecodingError as error:
             return job, str(error)
         pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]  # [T, C, H, W]
@@ -138,8 +142,6 @@ def extract_features(
     )
     training = model.training
     model.eval()
-    if jobs and model.compiled_backbone is None:
-        model.compile_for_inference()
     with tqdm(
         total=len(jobs), unit="clip", desc="features", disable=state is not None and not state.is_main_process
     ) as progress:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 
-from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..video_decoding import SampledFrames, VideoDecodingError, VideoSource, decode_video
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
+from ..video_decoding import VideoDecodingError, VideoSource, sample_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .anytime import read_until_sure
+
+_LARGEST_SHOWN_PIXELS = 640
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class ClipPrediction:
         source: The clip, as it was passed.
         logits: `[L]` float32.
         frame_logits: `[T, L]` float32; `logits` is their mean.
-        frames: `[T, H, W, 3]` uint8, the frames it looked at.
+        frames: `[T, H, W, 3]` uint8, the frames it looked at, none of them larger than 640 pixels.
         seconds: `[T]`, when each of them is shown, from the start of the clip.
     """
 
@@ -80,6 +84,7 @@ def predict_clips(
     *,
     batch_size: int = 1,
     num_threads: int | None = None,
+    anytime: bool = False,
 ) -> Iterator[ClipPrediction | FailedClip]:
     """Classify clips in their order. Clips are decoded ahead of the model, a bounded number of them at a time.
 
@@ -89,13 +94,22 @@ def predict_clips(
         sources: Paths, URLs, bytes or binary file objects.
         batch_size: Clips that pass the model together: 1 suits a CPU, 16 or more a GPU.
         num_threads: Clips that are decoded at the same time; by default one for each two cores, up to 8.
+        anytime: Read each clip only as far as it takes to be sure, see `read_until_sure`. Clips then pass one by one.
+
+    Raises:
+        ValueError: `anytime`, but the model does not say when it is sure.
     """
+    sure_at = model.config.early_exit_score if anytime else None
+    if anytime and sure_at is None:
+        raise ValueError("anytime: this model has no early_exit_score; it was trained without validation clips.")
     was_training = model.training
     model.eval()
     num_threads = num_threads or min(8, max(1, (os.cpu_count() or 2) // 2))
     try:
         with ThreadPoolExecutor(num_threads) as pool:
             loaded = _map_ahead(pool, sources, processor, ahead=num_threads + batch_size)
+            if sure_at is not None:
+                yield from (_predict_until_sure(model, clip, sure_at) for clip in loaded)
             while batch := list(itertools.islice(loaded, batch_size)):
                 yield from _predict_batch(model, batch)
     finally:
@@ -105,29 +119,44 @@ def predict_clips(
 @dataclass(frozen=True)
 class _LoadedClip:
     source: VideoSource
-    sampled: SampledFrames
-    pixel_values: torch.Tensor  # [T, C, H, W]
+    frames: np.ndarray  # [T, H, W, 3]
+    seconds: np.ndarray  # [T]
+    pixel_values: torch.Tensor  # [T, C, height, width]
 
 
 def _map_ahead(
     pool: ThreadPoolExecutor, sources: Iterable[VideoSource], processor: ResNetLSTMVideoProcessor, ahead: int
 ) -> Iterator[_LoadedClip | FailedClip]:
     waiting: deque[Future[_LoadedClip | FailedClip]] = deque()
-    for source in sources:
-        waiting.append(pool.submit(_load, source, processor))
+    for number, source in enumerate(sources):
+        # While the first clip is decoded the model has nothing to do, so it may take all cores.
+        waiting.append(pool.submit(_load, source, processor, num_threads=1 if number else 0))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _load(source: VideoSource, processor: ResNetLSTMVideoProcessor) -> _LoadedClip | FailedClip:
+def _load(source: VideoSource, processor: ResNetLSTMVideoProcessor, num_threads: int) -> _LoadedClip | FailedClip:
+    moments, shown, resized = [], [], []
     try:
-        sampled = decode_video(source, processor.num_frames)
+        for seconds, picture in sample_video(source, processor.num_frames, num_threads=num_threads):
+            moments.append(seconds)
+            shown.append(_to_show(picture))
+            resized.append(processor.resize_picture(picture))
     except VideoDecodingError as error:
         return FailedClip(source, str(error))
-    pixel_values = processor(sampled.frames, do_sample_frames=False, return_tensors="pt")["pixel_values"][0]
-    return _LoadedClip(source, sampled, pixel_values)
+    inputs = processor(np.stack(resized), do_sample_frames=False, return_tensors="pt")
+    return _LoadedClip(source, np.stack(shown), np.array(moments), inputs["pixel_values"][0])
+
+
+def _to_show(picture: np.ndarray) -> np.ndarray:
+    """A picture `[H, W, 3]`, shrunk to what a person needs to see."""
+    shrink = max(picture.shape) / _LARGEST_SHOWN_PIXELS
+    if shrink <= 1:
+        return picture
+    height, width = (max(1, round(side / shrink)) for side in picture.shape[:2])
+    return np.array(Image.fromarray(picture).resize((width, height), reducing_gap=2.0))
 
 
 @torch.inference_mode()
@@ -145,11 +174,34 @@ def _predict_batch(
             yield clip
             continue
         assert outputs is not None  # noqa: S101 - there is a loaded clip
-        yield ClipPrediction(
-            source=clip.source,
-            logits=outputs.logits[index].float().cpu().numpy(),
-            frame_logits=outputs.frame_logits[index].float().cpu().numpy(),
-            frames=clip.sampled.frames,
-            seconds=clip.sampled.seconds,
-        )
+        yield _prediction(clip, outputs, index, range(len(clip.seconds)))
         index += 1
+
+
+@torch.inference_mode()
+def _predict_until_sure(
+    model: ResNetLSTMForVideoClassification, clip: _LoadedClip | FailedClip, sure_at: float
+) -> ClipPrediction | FailedClip:
+    if isinstance(clip, FailedClip):
+        return clip
+    pixel_values = clip.pixel_values
+
+    def read_frames(indices: list[int]) -> torch.Tensor:
+        return model.resnet_lstm.extract_frame_features(pixel_values[None, indices].to(model.device))[0]
+
+    reading = read_until_sure(model, read_frames, len(pixel_values), sure_at)
+    return _prediction(clip, reading.outputs, 0, reading.indices)
+
+
+def _prediction(
+    clip: _LoadedClip, outputs: ResNetLSTMForVideoClassificationOutput, index: int, read: Sequence[int]
+) -> ClipPrediction:
+    """What the model's outputs say of a clip, the batch's `index`-th, of which it has read some frames."""
+    assert outputs.logits is not None and outputs.frame_logits is not None  # noqa: S101, PT018 - it always gives both
+    return ClipPrediction(
+        source=clip.source,
+        logits=outputs.logits[index].float().cpu().numpy(),
+        frame_logits=outputs.frame_logits[index].float().cpu().numpy(),
+        frames=clip.frames[read],
+        seconds=clip.seconds[read],
+    )

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..features import UNIFORM, ClipFile, FeatureCache, FeaturesInMemory, View
-from ..video_decoding import decode_video
+from ..video_decoding import sample_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 
 Example = dict[str, torch.Tensor]
@@ -98,7 +98,8 @@ class ClipDataset(Dataset[Example]):
         generator = np.random.default_rng((self.seed, self.epoch, index))
         mirrored = self.flip and generator.random() < 0.5
         sampling = generator if self.augment else None
-        frames = decode_video(self.clips[index].path, self.processor.num_frames, sampling).frames
+        sampled = sample_video(self.clips[index].path, self.processor.num_frames, sampling, num_threads=1)
+        frames = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
         pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]
         if mirrored:
             pixel_values = pixel_values.flip(-1)

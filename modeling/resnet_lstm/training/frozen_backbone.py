@@ -13,6 +13,7 @@ import torch
 
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..features import View
+from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .datasets import FeatureDataset
 from .discriminant import fit_by_cross_validation
@@ -61,8 +62,9 @@ def train_head(
     First the linear part is fitted, in closed form (`discriminant`). Then the LSTM learns, epoch by epoch, what the
     linear part leaves; the linear part's logits of a training clip are here those of a fit without its group, as sure
     and as wrong as on clips it has not seen. The epoch with the best validation figure is kept, or the start, where
-    the LSTM has no say, if no epoch is better. The temperature is fitted on the validation clips. Last, all is done
-    again on training and validation clips together, for as many epochs as were best.
+    the LSTM has no say, if no epoch is better. The temperature, and the score at
+    which reading may stop early, are fitted on the validation clips. Last, all is done again on training and
+    validation clips together, for as many epochs as were best.
 
     Args:
         model: As built; its backbone made the features.
@@ -89,6 +91,7 @@ def train_head(
 
     initial = copy.deepcopy(_head_state(model))
     model.config.temperature = sureness = 1.0
+    model.config.early_exit_score = None
     fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
@@ -97,6 +100,7 @@ def train_head(
         if model.lstm_classifier is not None:
             result = run_loop(train.dataset, validation.dataset, output_dir)
         temperature = fitted_temperature(model, validation.dataset)
+        model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
         if refit:
             everything = train.and_also(validation)
             model.load_state_dict(initial, strict=False)
@@ -157,13 +161,26 @@ def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: Feature
     return fit_temperature(score(model, dataset), np.array(dataset.labels))
 
 
+def fitted_early_exit_score(
+    model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float
+) -> float | None:
+    """The score at which reading a clip may stop; None where these clips are too few to tell."""
+    if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
+        return None
+    stages = reading_stages(model.config.num_frames)
+    return fit_early_exit_score(np.stack([score(model, dataset, stage) for stage in stages]) / temperature)
+
+
 @torch.inference_mode()
-def score(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> np.ndarray:
-    """Logits `[N, L]` of clips, from their features in the first view."""
+def score(
+    model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, frames: Sequence[int] | None = None
+) -> np.ndarray:
+    """Logits `[N, L]` of clips, from their features in the first view, of all frames or of some."""
     was_training = model.training
     model.eval()
+    read = slice(None) if frames is None else list(frames)
     logits = [
-        model(frame_features=frame_features.to(model.device)).logits.float().cpu()
+        model(frame_features=frame_features[:, read].to(model.device)).logits.float().cpu()
         for frame_features in _batches(dataset, dataset.views[:1])
     ]
     model.train(was_training)
