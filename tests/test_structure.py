@@ -11,13 +11,14 @@ import resnet_lstm
 
 PACKAGE = Path(resnet_lstm.__file__).parent
 FORBIDDEN = {
-    "data": {"features", "training", "evaluation", "inference", "publishing", "comparison"},
-    "features": {"training", "evaluation", "inference", "publishing", "comparison"},
-    "inference": {"training", "evaluation", "publishing", "comparison"},
-    "evaluation": {"training", "publishing", "comparison"},
-    "publishing": {"training", "comparison"},
-    "training": {"comparison"},
-    "comparison": set(),
+    "data": {"features", "training", "evaluation", "inference", "publishing", "comparison", "benchmarking"},
+    "features": {"training", "evaluation", "inference", "publishing", "comparison", "benchmarking"},
+    "inference": {"training", "evaluation", "publishing", "comparison", "benchmarking"},
+    "evaluation": {"training", "publishing", "comparison", "benchmarking"},
+    "publishing": {"training", "comparison", "benchmarking"},
+    "training": {"comparison", "benchmarking"},
+    "comparison": {"benchmarking"},
+    "benchmarking": {"comparison", "publishing"},
 }
 
 

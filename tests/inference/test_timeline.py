@@ -126,6 +126,7 @@ def test_at_a_higher_rate_windows_keep_the_trained_distance(
     assert timeline.segments[0].end_seconds == pytest.approx(4, abs=0.1)
     assert set(lengths) == {6}
     assert len(timeline.scores) == 120
+    assert timeline.known is not None
     np.testing.assert_allclose(timeline.known, 0.9)
 
 

@@ -72,6 +72,17 @@ def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(
     assert "the LSTM has no say" in (train.root / "model" / "README.md").read_text()
 
 
+def test_when_reading_may_stop_is_learnt_where_validation_clips_are_enough(
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(SETTINGS, num_train_epochs=1)
+    assert train("of-4", tiny_dataset, settings).model.config.early_exit_score is None
+    of_32 = train("of-32", with_misleading_validation(tiny_dataset, tmp_path / "misleading"), settings)
+    assert of_32.model.config.early_exit_score is not None
+    saved = ResNetLSTMForVideoClassification.from_pretrained(train.root / "of-32")
+    assert saved.config.early_exit_score == of_32.model.config.early_exit_score
+
+
 def test_an_lstm_that_helps_is_kept(train: Trainer, tiny_dataset: VideoFolder) -> None:
     # The two classes differ in nothing but the order of their frames, which only the LSTM can read.
     settings = dataclasses.replace(SETTINGS, num_train_epochs=30, learning_rate=1e-2)

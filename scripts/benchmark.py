@@ -1,0 +1,141 @@
+"""Measure speed on this machine: every figure is a ratio to something measured in the same run, in turns.
+
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --quick
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts decoding --clips path/to/xvid/clips
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts memory
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts clips --peers
+
+Nothing else should run beside it. Backbones are given as multiples of the time that the processor needs for matrix
+multiplications of as many operations. Exports of the model (export.py) take part where they are found; other readers
+(OpenCV, decord, torchcodec) where they are installed. Writes benchmark.json, benchmark.md and benchmark.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.benchmarking import Figure, figures_markdown, write_figures
+from resnet_lstm.benchmarking.anytime import time_anytime
+from resnet_lstm.benchmarking.clips import time_clips
+from resnet_lstm.benchmarking.decoding import time_decoding
+from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
+from resnet_lstm.benchmarking.head_training import time_epochs
+from resnet_lstm.benchmarking.long_video import make_long_video
+from resnet_lstm.benchmarking.start import time_start
+from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.features import FeatureCache, FeaturesInMemory, clip_files, default_cache_dir, extract_features
+from resnet_lstm.features.views import UNIFORM
+from resnet_lstm.inference import find_sources, load_model
+from resnet_lstm.training.datasets import FeatureDataset
+
+DEFAULT_PARTS = ("clips", "decoding", "extraction", "training", "start", "anytime")
+ROUNDS, QUICK_ROUNDS = 15, 4
+LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE = 600, (1280, 720)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="directory")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/benchmark")
+    parser.add_argument("--parts", nargs="+", choices=(*DEFAULT_PARTS, "memory"), default=DEFAULT_PARTS)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and no long video, in two minutes")
+    parser.add_argument("--peers", action="store_true", help="time other networks too")
+    parser.add_argument("--clips", nargs="*", default=[], metavar="DIR", help="more clips to decode, by folder")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
+    args = parser.parse_args(arguments)
+    if args.output is None:
+        args.output = args.model / "benchmark"
+    return args
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    rounds = QUICK_ROUNDS if args.quick else ROUNDS
+    figures: list[Figure] = []
+    facts: dict[str, Any] = {
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "dataset": args.dataset.name,
+    }
+    try:
+        folder = VideoFolder.open(args.dataset)
+        model, processor = load_model(str(args.model))
+        test_clips = clip_files(folder, "test")
+        files = [clip.path for clip in test_clips]
+        if "clips" in args.parts:
+            models = {"torch": model}
+            figures += time_clips(models, processor, files, rounds, args.peers)
+        if "decoding" in args.parts:
+            figures += decoding(args, files, processor.num_frames, rounds)
+        if "extraction" in args.parts:
+            num_clips = 8 if args.quick else 40
+            figures += time_extraction(model.resnet_lstm, processor, test_clips[:num_clips], 2 if args.quick else 5)
+        if "training" in args.parts:
+            figures += training(args, model, processor, folder, rounds)
+        if "start" in args.parts:
+            script = Path(__file__).with_name("predict.py")
+            figures += time_start(script, args.model, model, processor, files[0], 2 if args.quick else 7)
+        if "anytime" in args.parts:
+            chosen = slice(0, None, 8 if args.quick else 1)
+            labels = [model.config.label2id[clip.label] for clip in folder.clips("test")]
+            of_anytime, accuracy = time_anytime(model, processor, files[chosen], labels[chosen])
+            figures += of_anytime
+            facts["anytime"] = asdict(accuracy)
+            print(f"anytime on the test split: {facts['anytime']}")
+        if "memory" in args.parts:
+            total = sum(len(folder.clips(split)) for split in SPLITS)
+            figures += peak_memory_of_extraction(args.dataset, args.model, (50, min(total, 1000)))
+        write_figures(figures, facts, args.output)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(figures_markdown(figures))
+    print(f"figures and picture: {args.output}")
+    return 0
+
+
+def decoding(args: argparse.Namespace, files: list[Path], num_frames: int, rounds: int) -> list[Figure]:
+    chosen = files[:: max(1, len(files) // 16)]
+    figures = time_decoding(f"decoding {num_frames} frames of a clip of the dataset", chosen, num_frames, rounds)
+    for source in args.clips:
+        others = [Path(name) for name in find_sources([source])][:16]
+        figures += time_decoding(f"decoding {num_frames} frames of a clip of {source}", others, num_frames, rounds)
+    if not args.quick:
+        name = f"long-{LONG_VIDEO_SIZE[1]}p-{LONG_VIDEO_SECONDS}s-{args.dataset.name}.mp4"
+        video = make_long_video(files, args.cache_dir.parent / name, LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE)
+        part = f"decoding {num_frames} frames of {LONG_VIDEO_SECONDS // 60} minutes at {LONG_VIDEO_SIZE[1]}p"
+        figures += time_decoding(part, [video], num_frames, 3, whole=True)
+    return figures
+
+
+def training(
+    args: argparse.Namespace,
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    folder: VideoFolder,
+    rounds: int,
+) -> list[Figure]:
+    clips = clip_files(folder, "train")
+    cache = FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+    extract_features(model.resnet_lstm, processor, cache, clips, [UNIFORM])
+    labels = [model.config.label2id[clip.label] for clip in folder.clips("train")]
+    untrained = ResNetLSTMForVideoClassification(model.config)
+    dataset = FeatureDataset(clips, labels, FeaturesInMemory(cache))
+    return time_epochs(untrained, dataset, [folder.group_of(clip) for clip in folder.clips("train")], rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
