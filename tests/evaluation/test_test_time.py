@@ -13,7 +13,7 @@ import torch
 from conftest import SCRIPTS
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import DatasetError, VideoFolder
-from resnet_lstm.evaluation.test_time import READINGS, USUAL, price_readings
+from resnet_lstm.evaluation.test_time import READINGS, UNTIL_SURE, USUAL, price_readings
 from resnet_lstm.features import clip_files
 from resnet_lstm.video_decoding import decode_video
 
@@ -52,6 +52,19 @@ def test_each_reading_is_what_the_model_says_of_those_frames(
     assert half.gain_top1 is not None
     assert half.gain_top1.value == pytest.approx(half.top1.value - priced[USUAL].top1.value)
     assert tiny_processor.num_frames == 6
+
+
+def test_reading_until_sure_is_priced_where_the_model_knows_when_that_is(
+    model: ResNetLSTMForVideoClassification,
+    tiny_processor: ResNetLSTMVideoProcessor,
+    tiny_dataset: VideoFolder,
+    tmp_path: Path,
+) -> None:
+    for sure_at, frames_read in ((0.01, 3), (1.0, 6)):
+        model.config.early_exit_score = sure_at
+        *_, until_sure = price_readings(model, tiny_processor, tiny_dataset, "test", tmp_path, num_workers=0)
+        assert (until_sure.name, until_sure.num_frames) == (UNTIL_SURE, frames_read)
+        assert until_sure.cost == frames_read / 6
 
 
 def test_a_broken_clip_is_named(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ..data.video_folder import DatasetError, VideoFolder
 from ..features import UNIFORM, ClipFile, FeatureCache, View, clip_files, extract_features
+from ..inference.anytime import read_until_sure
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import write_texts
@@ -44,6 +45,7 @@ class Reading:
 
 
 USUAL = "as usual"
+UNTIL_SURE = "until sure"
 READINGS = (
     Reading("half the frames", 0.5),
     Reading(USUAL),
@@ -60,7 +62,7 @@ class PricedReading:
 
     Attributes:
         name: Of the reading.
-        num_frames: Frames that pass the backbone.
+        num_frames: Frames that pass the backbone, in the mean of all clips.
         cost: The same as a multiple of the usual.
         top1: With its interval over groups.
         macro_f1: Likewise.
@@ -69,7 +71,7 @@ class PricedReading:
     """
 
     name: str
-    num_frames: int
+    num_frames: float
     cost: float
     top1: Interval
     macro_f1: Interval
@@ -87,7 +89,9 @@ def price_readings(
     batch_size: int = 1,
     num_workers: int | None = None,
 ) -> list[PricedReading]:
-    """Score a split in each of `READINGS`. The processor is left as it was.
+    """Score a split in each of `READINGS`, and read only until sure where the model knows when that is.
+
+    The processor is left as it was.
 
     Args:
         model: The model.
@@ -131,16 +135,19 @@ def price_readings(
         reading.name: np.mean([logits_of[num_frames_of[reading.name], view] for view in reading.views], axis=0)
         for reading in READINGS
     }
+    frames_read = {reading.name: float(num_frames_of[reading.name] * len(reading.views)) for reading in READINGS}
+    if (sure_at := model.config.early_exit_score) is not None:
+        cache = FeatureCache(cache_dir, model.resnet_lstm.backbone, processor)
+        averaged[UNTIL_SURE], frames_read[UNTIL_SURE] = _read_until_sure(model, files, cache, sure_at)
     priced = []
-    for reading in READINGS:
-        logits = averaged[reading.name]
+    for name, logits in averaged.items():
         intervals = bootstrap_over_groups(logits, labels, groups)
-        gain = {} if reading.name == USUAL else paired_difference(logits, averaged[USUAL], labels, groups)
+        gain = {} if name == USUAL else paired_difference(logits, averaged[USUAL], labels, groups)
         priced.append(
             PricedReading(
-                reading.name,
-                num_frames_of[reading.name] * len(reading.views),
-                reading.cost,
+                name,
+                frames_read[name],
+                frames_read[name] / frames_read[USUAL],
                 intervals["top1"],
                 intervals["macro_f1"],
                 gain.get("top1"),
@@ -162,6 +169,20 @@ def _logits(
     return np.stack(logits)
 
 
+def _read_until_sure(
+    model: ResNetLSTMForVideoClassification, files: Sequence[ClipFile], cache: FeatureCache, sure_at: float
+) -> tuple[np.ndarray, float]:
+    """Logits `[N, L]`, and how many frames of a clip were read in the mean."""
+    model.eval()
+    logits, num_read = [], []
+    for file in files:
+        frame_features = cache.load(file.sha256, UNIFORM).to(model.device)  # [T, D]
+        reading = read_until_sure(model, frame_features.__getitem__, len(frame_features), sure_at)
+        logits.append(reading.logits.float().cpu().numpy())
+        num_read.append(len(reading.indices))
+    return np.stack(logits), float(np.mean(num_read))
+
+
 def readings_markdown(priced: Sequence[PricedReading]) -> str:
     """A table for people; figures in %, gains in points."""
     header = ("reading", "frames", "cost", "top-1", "macro F1", "gain in top-1", "gain in macro F1")
@@ -169,7 +190,7 @@ def readings_markdown(priced: Sequence[PricedReading]) -> str:
     for reading in priced:
         figures = (f"{100 * figure.value:.1f} %" for figure in (reading.top1, reading.macro_f1))
         gains = (in_points(gain) if gain else "" for gain in (reading.gain_top1, reading.gain_macro_f1))
-        lines.append((reading.name, str(reading.num_frames), f"{reading.cost:.1f}", *figures, *gains))
+        lines.append((reading.name, f"{reading.num_frames:.3g}", f"{reading.cost:.2f}", *figures, *gains))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

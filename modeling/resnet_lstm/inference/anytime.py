@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -38,6 +39,11 @@ class Reading:
 
     indices: list[int]
     outputs: ResNetLSTMForVideoClassificationOutput
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """The clip's, `[L]`."""
+        return cast(torch.Tensor, self.outputs.logits)[0]
 
 
 def reading_stages(num_frames: int) -> list[list[int]]:
