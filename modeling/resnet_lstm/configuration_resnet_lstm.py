@@ -34,7 +34,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
         lstm_hidden_size (`int`, *optional*, defaults to 256):
             Units of each LSTM layer.
         dropout (`float`, *optional*, defaults to 0.5):
-            Dropout on what enters the LSTM, and on what enters a classifier that is trained.
+            Dropout on what enters the LSTM, and on what enters a classifier that is trained: of a clip's features,
+            each in all of its frames or in none.
         temperature (`float`, *optional*, defaults to 1.0):
             What the logits are divided by, so that a score of 0.8 is right in eight of ten clips.
         early_exit_score (`float`, *optional*):

@@ -73,6 +73,18 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
     frame_features: torch.Tensor | None = None
 
 
+class FeatureDropout(nn.Dropout1d):
+    """Drops a feature from all frames of a clip or from none (Gal and Ghahramani, https://arxiv.org/abs/1512.05287).
+
+    The LSTM sees no frame-to-frame change that is not there, and a sixteenth of the random numbers are drawn, which
+    took a third of the training's time.
+    """
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """`[B, T, H]` -> `[B, T, H]`."""
+        return super().forward(frames.transpose(1, 2)).transpose(1, 2)
+
+
 class ResNetLSTMPreTrainedModel(PreTrainedModel):
     config: ResNetLSTMConfig
     config_class = ResNetLSTMConfig
@@ -139,7 +151,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         self.backbone = ResNetModel(config.backbone_config)
         # Its statistics are of training clips; without weights of its own it is a mere change of scale.
         self.feature_norm = nn.BatchNorm1d(config.hidden_size, affine=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FeatureDropout(config.dropout)
         self.lstm = None
         if config.num_lstm_layers:
             self.lstm_projection = nn.Linear(config.hidden_size, config.lstm_input_size)
@@ -324,7 +336,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
         self.resnet_lstm = ResNetLSTMModel(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = FeatureDropout(config.dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.lstm_classifier = None
         if config.num_lstm_layers:
