@@ -22,6 +22,7 @@ COMPLETE = {
     "confusion_matrix.csv",
     "confusion_matrix.png",
     "configuration_resnet_lstm.py",
+    "folded_backbone.py",
     "metrics.json",
     "model.safetensors",
     "modeling_resnet_lstm.py",
