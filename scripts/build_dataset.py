@@ -14,6 +14,9 @@ Some classes, or every class that is on disk:
 Your own clips in DIR/<class>/, where kitchen_part1.mp4 and kitchen_part2.mp4 come from one recording:
     python scripts/build_dataset.py --from-folders DIR --group-regex '^(.*)_part' --output data/mine
 
+A dataset of which only the metadata are on the Hub (or here), with your own copy of its clips:
+    python scripts/build_dataset.py --metadata user/name --clips-from data/ucf101 --output data/whole
+
 What does the test split of a dataset share with its training clips?
     python scripts/build_dataset.py --check data/mine
 """
@@ -34,6 +37,8 @@ from resnet_lstm.data import (
     build_from_folders,
     build_ucf101,
     check_leakage,
+    complete_dataset,
+    open_dataset,
 )
 from resnet_lstm.data.archives import download_ucf101, open_ucf101
 
@@ -49,6 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "beside itself (default: the environment variable UCF101_ROOT)",
     )
     source.add_argument("--from-folders", metavar="DIR", type=Path, help="your own clips, DIR/<class>/*")
+    source.add_argument("--metadata", metavar="NAME", help="a dataset without its clips, a folder or a Hub id")
     source.add_argument(
         "--check", metavar="DIR", type=Path, help="build nothing; check a finished dataset for leakage"
     )
@@ -88,12 +94,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="REGEX",
         help="what in a file name tells the recording that a clip is from: the first capture group, else the match",
     )
+
+    whole = parser.add_argument_group("a dataset without its clips")
+    whole.add_argument("--clips-from", metavar="DIR", type=Path, help="the folder that holds them, at any depth")
     args = parser.parse_args(arguments)
 
-    if args.ucf101 is None and args.from_folders is None and args.check is None and os.environ.get("UCF101_ROOT"):
+    others = (args.from_folders, args.metadata, args.check)
+    if args.ucf101 is None and all(value is None for value in others) and os.environ.get("UCF101_ROOT"):
         args.ucf101 = Path(os.environ["UCF101_ROOT"])
-    if sum(value is not None for value in (args.ucf101, args.from_folders, args.check)) != 1:
-        parser.error("give exactly one of --ucf101, --from-folders and --check")
+    if sum(value is not None for value in (args.ucf101, *others)) != 1:
+        parser.error("give exactly one of --ucf101, --from-folders, --metadata and --check")
+    if (args.metadata is None) != (args.clips_from is None):
+        parser.error("--metadata and --clips-from go together")
     if args.check is None and args.output is None:
         parser.error("--output is required")
     if args.group_regex and args.from_folders is None:
@@ -104,6 +116,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace) -> VideoFolder:
+    if args.metadata is not None:
+        metadata = open_dataset(args.metadata, metadata_only=True)
+        return complete_dataset(metadata, args.clips_from, args.output, overwrite=args.overwrite)
     if args.from_folders is not None:
         return build_from_folders(
             args.from_folders,

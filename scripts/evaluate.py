@@ -20,7 +20,7 @@ import logging
 import sys
 from pathlib import Path
 
-from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.data import SPLITS, open_dataset
 from resnet_lstm.evaluation.evaluate_model import evaluate_model
 from resnet_lstm.evaluation.joined_videos import join_clips, known_clips, unknown_clips
 from resnet_lstm.evaluation.localisation import evaluate_timelines
@@ -32,7 +32,7 @@ from resnet_lstm.inference import load_model
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="directory or Hub id")
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
+    parser.add_argument("dataset", metavar="DATASET", help="made by build_dataset.py, or its Hub id")
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/evaluation-SPLIT")
     parser.add_argument("--test-time", action="store_true", help="price more and fewer frames, and other readings")
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         model, processor = load_model(args.model)
         if args.test_time:
-            folder = VideoFolder.open(args.dataset)
+            folder = open_dataset(args.dataset)
             priced = price_readings(
                 model,
                 processor,
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(readings_markdown(priced))
             return 0
         cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
-        folder = VideoFolder.open(args.dataset)
+        folder = open_dataset(args.dataset)
         report = evaluate_model(
             model,
             processor,

@@ -2,6 +2,7 @@
 
     accelerate launch scripts/train.py --dataset data/ucf101-25 --output runs/ucf101-25
     python scripts/train.py --dataset data/mine --output runs/mine --num-views 4 --learning-rate 5e-4
+    python scripts/train.py --dataset user/mine --output runs/mine
     python scripts/train.py --dataset data/mine --output runs/mine --resume
     accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --mixed-precision bf16
 
@@ -23,7 +24,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
-from resnet_lstm.data import VideoFolder
+from resnet_lstm.data import open_dataset
 from resnet_lstm.features import default_cache_dir
 from resnet_lstm.training import RunOptions, TrainingSettings, is_finished, train_classifier
 
@@ -32,7 +33,7 @@ from resnet_lstm.training import RunOptions, TrainingSettings, is_finished, trai
 class Arguments:
     """Data, model and places."""
 
-    dataset: Path = field(metadata={"help": "Made by build_dataset.py, or any VideoFolder with metadata.csv."})
+    dataset: str = field(metadata={"help": "Made by build_dataset.py, any VideoFolder, or the Hub id of one."})
     output: Path = field(metadata={"help": "Where the model goes."})
     backbone: str = field(
         default=os.environ.get("RESNET50_PATH", "microsoft/resnet-50"),
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         trained = train_classifier(
-            VideoFolder.open(args.dataset),
+            open_dataset(args.dataset),
             args.output,
             build_model,
             ResNetLSTMVideoProcessor(num_frames=args.num_frames),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before any library that reads it: no test may reach for the Hub.
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 from transformers import ResNetConfig, ResNetModel, set_seed
 
+from hub_processes import Publisher
+from loopback_hub import LoopbackHub, running_hub
+from published_models import write_trained_model
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
@@ -73,14 +78,12 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_processor() -> ResNetLSTMVideoProcessor:
+def make_tiny_processor() -> ResNetLSTMVideoProcessor:
     """Six frames of 32 x 32 pixels."""
     return ResNetLSTMVideoProcessor(size={"height": 32, "width": 32}, num_frames=6)
 
 
-@pytest.fixture
-def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
+def make_tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
     """Three labels, six frames, twelve LSTM units that have a say, in evaluation mode."""
     set_seed(0)
     model = ResNetLSTMForVideoClassification.from_backbone(
@@ -89,6 +92,18 @@ def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
     assert model.lstm_classifier is not None
     model.lstm_classifier.weight.data.normal_(std=0.1)
     return model.eval()
+
+
+@pytest.fixture
+def tiny_processor() -> ResNetLSTMVideoProcessor:
+    """See `make_tiny_processor`."""
+    return make_tiny_processor()
+
+
+@pytest.fixture
+def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
+    """See `make_tiny_model`."""
+    return make_tiny_model(tiny_backbone)
 
 
 @pytest.fixture
@@ -102,8 +117,46 @@ def model_dir(
 
 
 @pytest.fixture(scope="session")
+def _trained_model(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model_dir = tmp_path_factory.mktemp("trained") / "model"
+    return write_trained_model(model_dir, make_tiny_model(tiny_backbone), make_tiny_processor())
+
+
+@pytest.fixture
+def trained_dir(_trained_model: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_model` and all that a training leaves beside it, to be changed at will."""
+    return Path(shutil.copytree(_trained_model, tmp_path / "trained"))
+
+
+@pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> VideoFolder:
     """20 generated clips of each of two classes, in splits of 16, 2 and 2."""
     root = tmp_path_factory.mktemp("generated")
     clips = write_generated_clips(root / "clips", 20, classes=["brighten", "darken"], size=(32, 32), num_frames=12)
     return build_from_folders(clips, root / "dataset")
+
+
+@pytest.fixture(scope="session")
+def _running_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
+    with running_hub(tmp_path_factory.mktemp("hub") / "storage") as hub:
+        yield hub
+
+
+@pytest.fixture
+def loopback_hub(_running_hub: LoopbackHub) -> LoopbackHub:
+    """A Hub on 127.0.0.1 without repositories and faults."""
+    _running_hub.reset()
+    return _running_hub
+
+
+@pytest.fixture(scope="session")
+def _publisher(_running_hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
+    publisher = Publisher(_running_hub.url, tmp_path_factory.mktemp("publisher-home"))
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def publish(loopback_hub: LoopbackHub, _publisher: Publisher) -> Publisher:
+    """`scripts/publish.py` in a process that knows the loopback Hub only, logged in as `someone`."""
+    return _publisher

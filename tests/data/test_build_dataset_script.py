@@ -51,4 +51,4 @@ def test_source_must_be_named(
     with pytest.raises(SystemExit) as stopped:
         main(["--output", str(tmp_path / "out")])
     assert stopped.value.code == 2
-    assert "give exactly one of --ucf101, --from-folders and --check" in capsys.readouterr().err
+    assert "give exactly one of --ucf101, --from-folders, --metadata and --check" in capsys.readouterr().err

@@ -199,13 +199,34 @@ def test_few_groups_are_told(tmp_path: Path) -> None:
 
 def test_example_code_names_the_model_and_compiles(tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", card_text(tmp_path, metrics()), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         compile(example, "README.md", "exec")
+    for example in examples[:2]:
         assert MODEL["repo_id"] in example
 
 
 def test_card_is_replaced_whole(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("the card of an older model")
     assert "older model" not in card_text(tmp_path, metrics())
-    assert [file.name for file in tmp_path.iterdir()] == ["README.md"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "training.json"]
+
+
+def test_speed_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+    assert "## Speed" not in card_text(tmp_path, metrics())
+    figures = [
+        {"name": "a clip", "median": 0.8125, "unit": "s"},
+        {"name": "OpenVINO", "median": 1.5, "relative_to": "eager"},
+    ]
+    text = card_text(tmp_path, metrics(), benchmark={"figures": figures})
+    assert "| a clip | 0.8125 s |  |\n| OpenVINO | 1.5 | eager |" in text
+
+
+def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "reliability.png").write_bytes(b"")
+    figures = metrics()
+    text = card_text(tmp_path, figures, model_facts=MODEL | {"temperature": 1.25})
+    section = text[text.index("## Calibration") : text.index("## Limits")]
+    assert f"{figures['calibration_error']:.3f} apart" in section
+    assert "temperature of 1.250" in section
+    assert "](reliability.png)" in section

@@ -30,6 +30,7 @@ COMPLETE = {
     "per_class_f1.png",
     "predictions.csv",
     "reliability.png",
+    "training.json",
     "training_curves.png",
     "training_log.jsonl",
     "video_decoding.py",

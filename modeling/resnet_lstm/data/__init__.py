@@ -1,6 +1,8 @@
 """Videos and datasets: UCF-101 or one's own clips -> a VideoFolder with honest splits."""
 
 from .build import build_from_folders, build_ucf101
+from .completion import complete_dataset
+from .hub_dataset import open_dataset
 from .leakage import Leakage, check_leakage
 from .splits import SPLIT_SCHEMES
 from .video_encoding import write_video
@@ -16,5 +18,7 @@ __all__ = [
     "build_from_folders",
     "build_ucf101",
     "check_leakage",
+    "complete_dataset",
+    "open_dataset",
     "write_video",
 ]

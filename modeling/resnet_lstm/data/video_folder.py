@@ -69,11 +69,19 @@ _COLUMN_TYPES = {"clip": int, "num_frames": int, "width": int, "height": int, "f
 
 
 class VideoFolder:
-    """A dataset of labelled clips in splits, made by this package or by anyone else."""
+    """A dataset of labelled clips in splits, made by this package or by anyone else.
+
+    Attributes:
+        root: The folder.
+        info: What dataset.json says; empty where there is none.
+        labels: The classes, in the order of their ids.
+        hub_id: The repository on the Hub that the folder was downloaded from, or None.
+    """
 
     def __init__(self, root: Path, info: dict[str, Any], clips: Mapping[str, list[Clip]]) -> None:
         self.root = root
         self.info = info
+        self.hub_id: str | None = None
         self._clips = dict(clips)
         self.labels: list[str] = info.get("labels") or sorted({c.label for split in clips.values() for c in split})
 

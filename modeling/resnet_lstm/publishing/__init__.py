@@ -1,5 +1,27 @@
-"""What is published beside the weights."""
+"""Cards, and the way of a model, a dataset or a Space to the Hub."""
 
-from .model_card import DatasetFacts, ModelFacts, write_model_card
+from .dataset_card import dataset_card
+from .dataset_files import prepare_dataset
+from .errors import PublishingError
+from .facts import DatasetFacts, ModelFacts, dataset_facts
+from .model_card import model_card, write_model_card
+from .model_files import prepare_model
+from .publication import Publication
+from .space_files import prepare_space
+from .upload import Published, publish
 
-__all__ = ["DatasetFacts", "ModelFacts", "write_model_card"]
+__all__ = [
+    "DatasetFacts",
+    "ModelFacts",
+    "Publication",
+    "Published",
+    "PublishingError",
+    "dataset_card",
+    "dataset_facts",
+    "model_card",
+    "prepare_dataset",
+    "prepare_model",
+    "prepare_space",
+    "publish",
+    "write_model_card",
+]

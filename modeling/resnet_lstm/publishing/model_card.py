@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -16,83 +16,19 @@ from ..evaluation.report import (
     percent,
     split_words,
 )
-from ..whole_file import written_whole
+from ..whole_file import write_texts
+from .cards import CARD_FILE
+from .citations import LRCN, LSTM, RESNET, UCF101, bibtex
+from .facts import CardFacts, DatasetFacts, ModelFacts, write_facts
+from .markdown import bullets, table
 
 TASK = "video-classification"
+RELIABILITY = "reliability.png"
 PICTURES = {
     "confusion_matrix.png": "Confusion matrix",
     "per_class_f1.png": "F1 by class",
-    "reliability.png": "How often the model is right, by how sure it is",
     "training_curves.png": "Training curves",
 }
-
-RESNET = """@inproceedings{he2016deep,
-  title = {Deep Residual Learning for Image Recognition},
-  author = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
-  booktitle = {CVPR},
-  year = {2016}
-}"""
-LSTM = """@article{hochreiter1997long,
-  title = {Long Short-Term Memory},
-  author = {Hochreiter, Sepp and Schmidhuber, J{\\"u}rgen},
-  journal = {Neural Computation},
-  volume = {9},
-  number = {8},
-  pages = {1735--1780},
-  year = {1997}
-}"""
-LRCN = """@inproceedings{donahue2015long,
-  title = {Long-term Recurrent Convolutional Networks for Visual Recognition and Description},
-  author = {Donahue, Jeff and Hendricks, Lisa Anne and Guadarrama, Sergio and Rohrbach, Marcus and Venugopalan,
-            Subhashini and Saenko, Kate and Darrell, Trevor},
-  booktitle = {CVPR},
-  year = {2015}
-}"""
-UCF101 = """@techreport{soomro2012ucf101,
-  title = {{UCF101}: A Dataset of 101 Human Actions Classes From Videos in The Wild},
-  author = {Soomro, Khurram and Zamir, Amir Roshan and Shah, Mubarak},
-  institution = {Center for Research in Computer Vision, University of Central Florida},
-  number = {CRCV-TR-12-01},
-  year = {2012}
-}"""
-
-
-class ModelFacts(TypedDict):
-    """What the card tells of the model.
-
-    Attributes:
-        repo_id: Where it lives on the Hub, `owner/name`.
-        base_model: The backbone's repository on the Hub, or None where it is not from there.
-        head: What the head does, for example `"an LSTM (1 layer of 512 units) reads them in order"`.
-        num_frames: How many frames of a clip it looks at.
-        parameters: How many weights it has, backbone included.
-        license: A licence identifier of the Hub; `apache-2.0` if left out.
-    """
-
-    repo_id: str
-    base_model: str | None
-    head: str
-    num_frames: int
-    parameters: int
-    license: NotRequired[str]
-
-
-class DatasetFacts(TypedDict):
-    """What the card tells of the data.
-
-    Attributes:
-        name: As a reader knows it, for example `"UCF-101, 25 classes"`.
-        repo_id: Where it lives on the Hub, or None.
-        is_ucf101: Whether the clips are UCF-101's, with its terms and its citation.
-        clips: How many clips each split has.
-        groups: How many groups each split has; left out where they are not known.
-    """
-
-    name: str
-    repo_id: str | None
-    is_ucf101: bool
-    clips: Mapping[str, int]
-    groups: NotRequired[Mapping[str, int]]
 
 
 def write_model_card(
@@ -103,18 +39,20 @@ def write_model_card(
     training: Mapping[str, Any],
     baseline: Mapping[str, Any] | None,
     dataset: DatasetFacts,
+    benchmark: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `README.md`, the model card of the Hub, beside the weights.
+    """Write `README.md`, the model card of the Hub, beside the weights, and `training.json`, the facts behind it.
 
     Args:
         directory: The folder that is published. Pictures already there (`confusion_matrix.png`, `per_class_f1.png`,
-            `training_curves.png`) are shown.
+            `reliability.png`, `training_curves.png`) are shown.
         metrics: `EvaluationReport.to_dict()` of the model.
         model_facts: The model in facts.
         training: Settings and outcome of the training, name to value, shown as they are.
         baseline: `EvaluationReport.to_dict()` of the order-blind baseline on the same split, or None. May hold
             `"difference"`, the intervals of model minus baseline (`paired_difference`, each `to_dict()`).
         dataset: The data in facts.
+        benchmark: Measured speed, `{"figures": [{"name", "median", "unit", "relative_to"}, ...]}`, or None.
 
     Returns:
         The path of the card.
@@ -122,29 +60,42 @@ def write_model_card(
     Raises:
         ValueError: The baseline was scored on other clips than the model.
     """
+    directory = Path(directory)
+    facts: CardFacts = {"model": model_facts, "dataset": dataset, "training": training}
+    card = model_card(facts, metrics, baseline, benchmark, {path.name for path in directory.glob("*.png")})
+    write_facts(directory, facts, card)
+    write_texts(directory, {CARD_FILE: card})
+    return directory / CARD_FILE
+
+
+def model_card(
+    facts: CardFacts,
+    metrics: Mapping[str, Any],
+    baseline: Mapping[str, Any] | None,
+    benchmark: Mapping[str, Any] | None,
+    pictures: Iterable[str],
+) -> str:
+    """The text of a model card; see `write_model_card`. `pictures` are the names of those that lie beside it."""
     if baseline is not None:
         _check_same_split(metrics, baseline)
-    directory = Path(directory)
-    pictures = {name: title for name, title in PICTURES.items() if (directory / name).is_file()}
+    model_facts, dataset = facts["model"], facts["dataset"]
+    pictures = set(pictures)
     sections = [
         _introduction(metrics, model_facts, dataset),
-        _usage(model_facts),
+        _usage(model_facts, len(metrics["label_names"])),
         _data(metrics, dataset),
         _figures(metrics, baseline),
         _per_class(metrics),
-        _pictures(pictures),
+        *(_picture(name, title) for name, title in PICTURES.items() if name in pictures),
+        _calibration(metrics, model_facts, RELIABILITY in pictures),
+        _speed(benchmark),
         _limits(metrics, dataset),
-        _training(training),
-        _citations(dataset),
+        _training(facts["training"]),
+        bibtex(RESNET, LSTM, LRCN, *([UCF101] if dataset["is_ucf101"] else [])),
     ]
     data = _card_data(metrics, model_facts, dataset)
     body = "\n\n".join(section for section in sections if section)
-    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
-
-    path = directory / "README.md"
-    with written_whole(path) as temporary:
-        card.save(temporary)
-    return path
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n"))
 
 
 def _card_data(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> ModelCardData:
@@ -193,12 +144,12 @@ trained on {dataset["name"]}. A clip's logits are the mean of its frames' logits
 decision is exact."""
 
 
-def _usage(model_facts: ModelFacts) -> str:
+def _usage(model_facts: ModelFacts, labels: int) -> str:
     repo_id = model_facts["repo_id"]
     return f"""## How to use
 
 ```python
-from transformers import pipeline
+from transformers import pipeline  # 5.11 or newer
 
 classifier = pipeline("{TASK}", model="{repo_id}", trust_remote_code=True)
 classifier("clip.mp4")
@@ -214,7 +165,24 @@ model = AutoModelForVideoClassification.from_pretrained("{repo_id}", trust_remot
 logits = model(**processor("clip.mp4", return_tensors="pt")).logits
 ```
 
-The processor decodes, samples and normalises a video as in training and in the evaluation below."""
+live, a few frames at a time, each call going on where the last one ended:
+
+```python
+frames = processor(latest_frames, do_sample_frames=False, return_tensors="pt")  # [[T, H, W, 3] uint8]
+outputs = model(**frames, lstm_state=lstm_state)  # None in the first call
+lstm_state, answers = outputs.lstm_state, outputs.frame_logits.softmax(-1)  # [1, T, {labels}]
+```
+
+or on the command line, with the `resnet-lstm` package:
+
+```bash
+python scripts/predict.py {repo_id} clip.mp4
+python scripts/predict.py {repo_id} match.mp4 --timeline
+```
+
+The processor decodes, samples and normalises a video as in training and in the evaluation below.
+`trust_remote_code=True` runs the Python files of this repository: read them, and pin what you have read with
+`revision="<commit>"`. It is not needed where `resnet_lstm` is installed and imported."""
 
 
 def _data(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
@@ -229,7 +197,7 @@ def _data(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
 
 {name}, {_split(metrics)}. {_what_the_split_tells(metrics)} Leakage: {leakage_sentence(metrics["leakage"])}.
 
-{_table(("split", "clips", "groups"), rows)}"""
+{table(("split", "clips", "groups"), rows)}"""
 
 
 def _what_the_split_tells(metrics: Mapping[str, Any]) -> str:
@@ -265,7 +233,7 @@ def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> 
         for model, report in models
     ]
     paragraphs = [
-        f"## Figures\n\n{_table(header, rows)}",
+        f"## Figures\n\n{table(header, rows)}",
         f"{metrics['clips']} clips of {metrics['groups']} groups. In brackets: "
         f"{100 * bootstrap['confidence']:g} % intervals from {bootstrap['resamples']} bootstrap draws of whole groups "
         f"(seed {bootstrap['seed']}). Leakage: {leakage_sentence(metrics['leakage'])}.",
@@ -308,11 +276,39 @@ def _per_class(metrics: Mapping[str, Any]) -> str:
 
 On the {_split(metrics)}.
 
-{_table(header, rows)}"""
+{table(header, rows)}"""
 
 
-def _pictures(pictures: Mapping[str, str]) -> str:
-    return "\n\n".join(f"![{title}]({name})" for name, title in pictures.items())
+def _picture(name: str, title: str) -> str:
+    return f"![{title}]({name})"
+
+
+def _calibration(metrics: Mapping[str, Any], model_facts: ModelFacts, has_picture: bool) -> str:
+    paragraphs = [
+        "## Calibration",
+        "A score is meant to be a probability: of the clips with a score of four fifths, four in five should be "
+        f"right. On the {_split(metrics)} the two are {metrics['calibration_error']:.3f} apart on average (expected "
+        f"calibration error), and the loss is {metrics['loss']:.3f} nats.",
+    ]
+    if model_facts.get("temperature", 1.0) != 1.0:
+        paragraphs.append(
+            f"The logits are divided by a temperature of {model_facts['temperature']:.3f}, which was chosen without "
+            "the clips above."
+        )
+    if has_picture:
+        paragraphs.append(_picture(RELIABILITY, "How often the model is right, by how sure it is"))
+    return "\n\n".join(paragraphs)
+
+
+def _speed(benchmark: Mapping[str, Any] | None) -> str:
+    figures = (benchmark or {}).get("figures") or []
+    if not figures:
+        return ""
+    rows = [
+        (figure["name"], f"{figure['median']:g} {figure.get('unit', '')}".strip(), figure.get("relative_to", ""))
+        for figure in figures
+    ]
+    return f"## Speed\n\n{table(('what', 'median', 'relative to'), rows)}"
 
 
 def _limits(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
@@ -325,21 +321,17 @@ def _limits(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
         "watch, rate or identify persons, nor where a wrong answer can do harm.",
     ]
     if dataset["is_ucf101"]:
+        limits.insert(1, "The actions are those of UCF-101, most of them sports and the care of the body.")
         limits.append(
             "The clips of UCF-101 were taken from YouTube and are offered for research; no licence for other use "
             "comes with them. Consider this before any use of the weights beyond research."
         )
-    return "## Limits and misuse\n\n" + "\n".join(f"- {limit}" for limit in limits)
+    return f"## Limits and misuse\n\n{bullets(limits)}"
 
 
 def _training(training: Mapping[str, Any]) -> str:
     rows = [(name, f"{value:g}" if isinstance(value, float) else value) for name, value in training.items()]
-    return f"## Training\n\n{_table(('setting', 'value'), rows)}"
-
-
-def _citations(dataset: DatasetFacts) -> str:
-    entries = [RESNET, LSTM, LRCN, *([UCF101] if dataset["is_ucf101"] else [])]
-    return "## Citations\n\n```bibtex\n" + "\n\n".join(entries) + "\n```"
+    return f"## Training\n\n{table(('setting', 'value'), rows)}"
 
 
 def _check_same_split(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> None:
@@ -361,10 +353,3 @@ def _split(metrics: Mapping[str, Any]) -> str:
 
 def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{percent(figure['value'])} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    escaped = ([str(cell).replace("|", r"\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)

@@ -17,7 +17,7 @@ from accelerate.utils import DataLoaderConfiguration, set_seed
 
 from ..accelerator import create_accelerator
 from ..configuration_resnet_lstm import ResNetLSTMConfig
-from ..data.video_folder import SPLITS, DatasetError, VideoFolder
+from ..data.video_folder import DatasetError, VideoFolder
 from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
 from ..features import (
@@ -32,7 +32,7 @@ from ..features import (
 )
 from ..features.cache import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..publishing import DatasetFacts, ModelFacts, write_model_card
+from ..publishing import ModelFacts, dataset_facts, write_model_card
 from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
@@ -426,6 +426,7 @@ def _write_card(
             head=_head_in_words(model.config),
             num_frames=model.config.num_frames,
             parameters=model.num_parameters(),
+            temperature=model.config.temperature,
         ),
         training={
             **asdict(settings),
@@ -434,13 +435,7 @@ def _write_card(
             "seconds of training": round(result.seconds, 1),
         },
         baseline=baseline_figures,
-        dataset=DatasetFacts(
-            name=folder.info.get("name", folder.root.name),
-            repo_id=None,
-            is_ucf101=folder.info.get("name", "").startswith("UCF-101"),
-            clips={split: len(folder.clips(split)) for split in SPLITS},
-            groups={split: len({folder.group_of(clip) for clip in folder.clips(split)}) for split in SPLITS},
-        ),
+        dataset=dataset_facts(folder),
     )
 
 

@@ -1,0 +1,146 @@
+"""A trained model's directory -> what is published of it, or why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from huggingface_hub import ModelCard
+
+from .card_check import check_model_card
+from .cards import CARD_FILE, parse_card
+from .errors import PublishingError
+from .facts import FACTS_FILE, read_facts, read_json, sha256_of
+from .model_card import model_card
+from .publication import Publication
+
+METRICS_FILE = "metrics.json"
+BASELINE_METRICS_FILE = "baseline/metrics.json"
+BENCHMARK_FILE = "benchmark.json"
+# What a model directory holds for its users. Logs, caches and whatever else lies there stays at home.
+PUBLISHED = (
+    "*.safetensors",
+    "*.json",
+    "*.jsonl",
+    "*.py",
+    "*.csv",
+    "*.md",
+    "*.png",
+    "LICENSE*",
+    "baseline/*.json",
+    "baseline/*.csv",
+    "baseline/*.png",
+    "evaluation-*/*",
+    "onnx/*",
+    "openvino/*",
+)
+REQUIRED = ("config.json", "model.safetensors", "video_preprocessor_config.json", METRICS_FILE)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+UNFINISHED = ("checkpoint*", "refit", "best.safetensors")
+
+
+def prepare_model(
+    directory: str | Path, repo_id: str, *, dataset: str | None = None, license: str | None = None
+) -> Publication:
+    """Collect a model's files, and write its card for the repository where it will live.
+
+    The card is written anew from `metrics.json`, `baseline/metrics.json`, `benchmark.json` and `training.json`, with
+    the repository's name in its examples. A card that was edited since the training is published as it is. Nothing in
+    the directory is changed.
+
+    Args:
+        directory: Made by `train_classifier`.
+        repo_id: `owner/name`.
+        dataset: The dataset's repository on the Hub, for the card.
+        license: A licence identifier of the Hub, for the card; by default the one of `training.json`, or apache-2.0.
+
+    Raises:
+        PublishingError: A file is missing or of a kind that is not published, the card names no licence or no dataset,
+            or its figures are not those of the metrics.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise PublishingError(f"{directory}: no such directory. Train a model first.")
+    _check_files(directory)
+    metrics = read_json(directory / METRICS_FILE)
+    assert metrics is not None  # noqa: S101 - it is one of the required files
+    facts = read_facts(directory)
+    baseline = read_json(directory / BASELINE_METRICS_FILE)
+    benchmark = read_json(directory / BENCHMARK_FILE)
+    sources: list[Mapping[str, Any] | None] = [baseline, benchmark, facts]
+    old = _read_card(directory)
+    if old is not None:
+        check_model_card(parse_card(old, directory / CARD_FILE, ModelCard), metrics, *sources)
+
+    warnings = []
+    if facts is not None and (old is None or sha256_of(old) == facts.get("card_sha256")):
+        facts["model"]["repo_id"] = repo_id
+        if dataset:
+            facts["dataset"]["repo_id"] = dataset
+        if license:
+            facts["model"]["license"] = license
+        pictures = [path.name for path in directory.glob("*.png")]
+        card = parse_card(model_card(facts, metrics, baseline, benchmark, pictures), CARD_FILE, ModelCard)
+    elif old is not None:
+        why = f"was edited since {FACTS_FILE} was written" if facts else f"stands without {FACTS_FILE}"
+        warnings.append(f"{CARD_FILE} {why}: it is published as it is; check the names in its examples")
+        card = parse_card(old, directory / CARD_FILE, ModelCard)
+        card.data.datasets = [dataset] if dataset else card.data.datasets
+        card.data.license = license or card.data.license
+    else:
+        raise PublishingError(f"{directory}: has neither {CARD_FILE} nor {FACTS_FILE} to write one from. Train again.")
+    _check_licence_and_dataset(card)
+    check_model_card(card, metrics, *sources)
+
+    files: dict[str, Path | bytes] = {path: directory / path for path in _published(directory)}
+    left_out = sorted(path for path in _all_files(directory) if path not in files)
+    if left_out:
+        warnings.append(f"left out, since no user of the model needs them: {', '.join(left_out)}")
+    return Publication("model", {**files, CARD_FILE: str(card).encode("utf-8")}, tuple(warnings))
+
+
+def _check_files(directory: Path) -> None:
+    for pattern in UNFINISHED:
+        for path in directory.glob(pattern):
+            raise PublishingError(f"{path}: the training has not ended. Resume it first.")
+    for name in REQUIRED:
+        if not (directory / name).is_file():
+            raise PublishingError(f"{directory}: has no {name}, so it is no model that was trained and tested.")
+    for pattern in PICKLES:
+        for path in directory.glob(pattern):
+            raise PublishingError(f"{path}: a pickle can run code when it is loaded. Save safetensors only.")
+    config = read_json(directory / "config.json") or {}
+    for reference in config.get("auto_map", {}).values():
+        module = directory / f"{str(reference).split('.')[0]}.py"
+        if not module.is_file():
+            raise PublishingError(f"{module}: named in config.json, but not there. Save the model again.")
+
+
+def _check_licence_and_dataset(card: Any) -> None:
+    if not card.data.license:
+        raise PublishingError(f"{CARD_FILE} names no licence. Add `license:` to its metadata.")
+    named = card.data.datasets or [result.dataset_name for result in card.data.eval_results or ()]
+    if not any(named):
+        raise PublishingError(f"{CARD_FILE} names no dataset. Add `datasets:` to its metadata.")
+
+
+def _read_card(directory: Path) -> str | None:
+    path = directory / CARD_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _published(directory: Path) -> list[str]:
+    return sorted(
+        path
+        for path in _all_files(directory)
+        if any(PurePosixPath(path).match(pattern) and path.count("/") == pattern.count("/") for pattern in PUBLISHED)
+    )
+
+
+def _all_files(directory: Path) -> Iterator[str]:
+    """All files but hidden ones, by their path in the directory."""
+    for path in directory.rglob("*"):
+        parts = path.relative_to(directory).parts
+        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield "/".join(parts)
