@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from ..video_decoding import decode_video, probe_video, sample_frame_indices
 from .figures import Figure
 from .turns import Contender, ratios, time_in_turns
+
+logger = logging.getLogger(__name__)
 
 # A file and the indices of the wanted frames -> these frames, `[T, H, W, 3]`.
 Reader = Callable[[Path, list[int]], np.ndarray]
@@ -32,7 +35,8 @@ def time_decoding(
     """
     wanted = {file: sample_frame_indices(probe_video(file).num_frames, num_frames).tolist() for file in files}
     readers: dict[str, Reader] = {"resnet_lstm": lambda file, indices: decode_video(file, len(indices)).frames}
-    readers |= _other_readers()
+    others = other_readers(files[0])
+    readers |= others
     if whole:
         readers["PyAV, all frames"] = _everything
 
@@ -44,12 +48,12 @@ def time_decoding(
         return Contender(name, run, per=len(files))
 
     seconds = time_in_turns([contender(*reader) for reader in readers.items()], num_rounds, part)
-    others = {name: np.median(times) for name, times in seconds.items() if name in _other_readers()}
-    fastest = min(others, key=lambda name: others[name]) if others else "resnet_lstm"
+    fastest = min(others, key=lambda name: np.median(seconds[name])) if others else "resnet_lstm"
     return ratios(part, seconds, fastest)
 
 
-def _other_readers() -> dict[str, Reader]:
+def other_readers(file: Path) -> dict[str, Reader]:
+    """The readers that are installed and can read this file, by name."""
     readers: dict[str, Reader] = {"transformers, PyAV": _transformers}
     if importlib.util.find_spec("cv2"):
         readers |= {"OpenCV, in sequence": _opencv_sequential, "OpenCV, seeking": _opencv_seeking}
@@ -57,7 +61,16 @@ def _other_readers() -> dict[str, Reader]:
         readers["decord"] = _decord
     if importlib.util.find_spec("torchcodec"):
         readers["torchcodec"] = _torchcodec
-    return readers
+    return {name: reader for name, reader in readers.items() if _can_read(name, reader, file)}
+
+
+def _can_read(name: str, reader: Reader, file: Path) -> bool:
+    try:
+        reader(file, [0, 1])
+    except Exception as error:  # each of these libraries fails in ways of its own
+        logger.warning("%s is left out: it cannot read %s (%s)", name, file.name, str(error).strip().split("\n")[0])
+        return False
+    return True
 
 
 def _transformers(path: Path, indices: list[int]) -> np.ndarray:
