@@ -18,7 +18,7 @@ def test_a_timeline_is_drawn_with_its_thumbnails(tmp_path: Path) -> None:
         1.0,
         np.arange(100) + 0.5,
         np.full((100, 2), 0.5, np.float32),
-        None,
+        np.ones(100),
         segments,
         [Thumbnail(10.0 * number, red) for number in range(10)],
     )
@@ -30,15 +30,13 @@ def test_a_timeline_is_drawn_with_its_thumbnails(tmp_path: Path) -> None:
 
 def test_a_timeline_of_nothing_known_is_drawn(tmp_path: Path) -> None:
     scores = np.full((1, 2), 0.5, np.float32)
-    timeline = Timeline(["a", "b"], 2.0, np.array([0.25]), scores, None, [Segment(None, 0, 0.5, 0.5)], [])
+    timeline = Timeline(["a", "b"], 2.0, np.array([0.25]), scores, np.ones(1), [Segment(None, 0, 0.5, 0.5)], [])
     assert plot_timeline(tmp_path / "timeline.png", timeline).is_file()
 
 
 def test_many_videos_and_classes_are_drawn(tmp_path: Path) -> None:
     labels = [f"class {number}" for number in range(40)]
-    rows = [
-        (f"{number:03}", [(labels[number], 0.0, 5.0), (None, 5.0, 9.0)]) for number in range(40) for _ in range(2)
-    ]
+    rows = [(f"{number:03}", [(labels[number], 0.0, 5.0), (None, 5.0, 9.0)]) for number in range(40) for _ in range(2)]
     path = plot_localisation(tmp_path / "localisation.png", rows, dict.fromkeys(labels, 0.5))
     width, height = Image.open(path).size
     assert max(width, height) < 4000
