@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from resnet_lstm.inference import LiveSession, load_model, open_live
+from resnet_lstm.inference import NO_KNOWN_ACTION, LiveSession, load_model, open_live
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--half-life", type=float, metavar="SECONDS", help="when a frame counts half (default: by a clip's length)"
     )
-    parser.add_argument("--min-score", type=float, default=0.5, help="below it an action is none that is known")
+    parser.add_argument("--min-known", type=float, default=0.3, help="below it none of the actions is there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a frame")
     return parser.parse_args(arguments)
 
@@ -46,12 +46,17 @@ def main(arguments: list[str] | None = None) -> int:
                 prediction = session.update(frame.picture, frame.seconds)
                 top = [(model.config.id2label[i], float(prediction.scores[i])) for i in prediction.top_k(3)]
                 answers = "  ".join(f"{label} {100 * score:.0f} %" for label, score in top)
-                sure = "  " if top[0][1] >= args.min_score else "? "
-                line = f"{frame.seconds:8.1f} s  {sure}{answers}"
+                if prediction.known < args.min_known:
+                    answers = f"{NO_KNOWN_ACTION} ({answers})"
+                line = f"{frame.seconds:8.1f} s  {answers}"
                 width = shutil.get_terminal_size().columns - 1
                 print(f"\r{line[:width]:<{width}}", end="", flush=True)
                 if json_file:
-                    record = {"seconds": round(frame.seconds, 3), "top": [{"label": a, "score": b} for a, b in top]}
+                    record = {
+                        "seconds": round(frame.seconds, 3),
+                        "known": prediction.known,
+                        "top": [{"label": label, "score": score} for label, score in top],
+                    }
                     json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
     except KeyboardInterrupt:
         return 0

@@ -50,7 +50,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     timeline = parser.add_argument_group("timeline of long videos")
     timeline.add_argument("--timeline", action="store_true", help="say what happens when, not once for all")
     timeline.add_argument("--fps", type=float, help="frames a second to look at (default: as the model was trained)")
-    timeline.add_argument("--min-score", type=float, default=0.5, help="below it an action is none that is known")
+    timeline.add_argument("--min-score", type=float, default=0.2, help="below it an action is none that is known")
+    timeline.add_argument(
+        "--min-known", type=float, default=0.3, help="nor is any where one is less probable than this"
+    )
     timeline.add_argument("--plot", type=Path, metavar="FILE", help="draw the actions over time")
     timeline.add_argument("--annotate", type=Path, metavar="FILE", help="write the video with the actions in it")
     args = parser.parse_args(arguments)
@@ -119,7 +122,13 @@ def label_videos(
             try:
                 with progress_bar(f"watching {Path(source).name}") as progress:
                     timeline = label_timeline(
-                        model, processor, source, fps=args.fps, min_score=args.min_score, progress=progress
+                        model,
+                        processor,
+                        source,
+                        fps=args.fps,
+                        min_score=args.min_score,
+                        min_known=args.min_known,
+                        progress=progress,
                     )
             except VideoDecodingError as error:
                 num_failed += 1

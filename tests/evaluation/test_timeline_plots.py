@@ -18,7 +18,7 @@ def test_a_timeline_is_drawn_with_its_thumbnails(tmp_path: Path) -> None:
         1.0,
         np.arange(100) + 0.5,
         np.full((100, 2), 0.5, np.float32),
-        None,
+        np.ones(100),
         segments,
         [Thumbnail(10.0 * number, red) for number in range(10)],
     )
@@ -30,7 +30,7 @@ def test_a_timeline_is_drawn_with_its_thumbnails(tmp_path: Path) -> None:
 
 def test_a_timeline_of_nothing_known_is_drawn(tmp_path: Path) -> None:
     scores = np.full((1, 2), 0.5, np.float32)
-    timeline = Timeline(["a", "b"], 2.0, np.array([0.25]), scores, None, [Segment(None, 0, 0.5, 0.5)], [])
+    timeline = Timeline(["a", "b"], 2.0, np.array([0.25]), scores, np.ones(1), [Segment(None, 0, 0.5, 0.5)], [])
     assert plot_timeline(tmp_path / "timeline.png", timeline).is_file()
 
 

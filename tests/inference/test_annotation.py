@@ -14,7 +14,7 @@ from resnet_lstm.inference import Segment, Timeline, annotate_video
 
 
 def timeline_of(*segments: Segment) -> Timeline:
-    return Timeline(["jump"], 4.0, np.array([0.125]), np.ones((1, 1), np.float32), None, list(segments), [])
+    return Timeline(["jump"], 4.0, np.array([0.125]), np.ones((1, 1), np.float32), np.ones(1), list(segments), [])
 
 
 def write_with_sound(path: Path, codec: str, num_frames: int = 50) -> Path:

@@ -204,7 +204,7 @@ def test_files_hold_the_segments(tmp_path: Path) -> None:
         2.0,
         np.array([0.25, 0.75]),
         np.array([[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]], np.float32),
-        None,
+        np.array([0.9, 0.1]),
         [Segment("jump", 0.0, 0.5, 0.5), Segment(None, 0.5, 1.0, 0.4)],
         [],
     )
@@ -217,7 +217,7 @@ def test_files_hold_the_segments(tmp_path: Path) -> None:
     timeline.write_json(tmp_path / "timeline.json")
     content = json.loads((tmp_path / "timeline.json").read_text())
     assert content["segments"][1] == {"label": None, "start": 0.5, "end": 1.0, "score": 0.4}
-    assert content["moments"][1] == {"seconds": 0.75, "scores": [0.2, 0.2, 0.6]}
+    assert content["moments"][1] == {"seconds": 0.75, "known": 0.1, "scores": [0.2, 0.2, 0.6]}
     assert content["seconds"] == 1.0
 
 

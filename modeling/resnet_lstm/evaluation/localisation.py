@@ -130,7 +130,7 @@ def evaluate_timelines(
         clip_accuracy: Top-1 of the model on the clips of known actions, to stand beside it.
         fps: As in `label_timeline`.
         known_score: As in `label_timeline`.
-        **options: `min_score` and `switch_cost` of `label_timeline`.
+        **options: `min_score`, `min_known` and `switch_cost` of `label_timeline`.
     """
     timelines = [
         label_timeline(model, processor, video.path, fps=fps, known_score=known_score, **options)  # type: ignore[arg-type]

@@ -2,12 +2,13 @@
 
 from .annotation import annotate_video
 from .frame_reader import TimedFrame, open_frames, training_rate
+from .known_score import KnownScore, known_probability
 from .live import LivePrediction, LiveSession
 from .live_reader import open_live
 from .loading import load_model
 from .prediction import ClipPrediction, FailedClip, predict_clips
 from .sources import find_sources
-from .timeline import NO_KNOWN_ACTION, KnownScore, Segment, Thumbnail, Timeline, label_timeline
+from .timeline import NO_KNOWN_ACTION, Segment, Thumbnail, Timeline, label_timeline
 
 __all__ = [
     "NO_KNOWN_ACTION",
@@ -22,6 +23,7 @@ __all__ = [
     "Timeline",
     "annotate_video",
     "find_sources",
+    "known_probability",
     "label_timeline",
     "load_model",
     "open_frames",

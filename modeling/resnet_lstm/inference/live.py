@@ -12,6 +12,7 @@ import torch
 from ..modeling_resnet_lstm import LSTMState, ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .frame_reader import training_rate
+from .known_score import known_probability
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class LivePrediction:
         logits: `[L]` float32, the mean of all frames' logits, each counting half as much for every half-life that has
             passed since.
         scores: `[L]` float32, the softmax of `logits`.
+        known: How probable it is that one of the actions is there at all, see `known_score.py`.
     """
 
     seconds: float
     frame_logits: np.ndarray
     logits: np.ndarray
     scores: np.ndarray
+    known: float
 
     def top_k(self, k: int) -> list[int]:
         """The ids of the k best labels, best first; all of them where there are fewer."""
@@ -103,7 +106,13 @@ class LiveSession:
         self._weight = kept * self._weight + 1
         self._seconds = seconds
         logits = (self._logit_sum / self._weight).float()
-        return LivePrediction(seconds, frame_logits.numpy(), logits.numpy(), logits.softmax(dim=0).numpy())
+        return LivePrediction(
+            seconds,
+            frame_logits.numpy(),
+            logits.numpy(),
+            scores=logits.softmax(dim=0).numpy(),
+            known=float(known_probability(logits.numpy())),
+        )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """All that the session remembers, as safetensors keeps it; empty before the first frame."""

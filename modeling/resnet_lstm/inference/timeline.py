@@ -27,12 +27,9 @@ from ..video_decoding import VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .frame_reader import TimedFrame, open_frames, training_rate
+from .known_score import KnownScore, known_probability
 from .segmentation import most_likely_path, runs
 from .windows import SlidingWindows, Window
-
-# Logits [B, L] of windows and their frames' features [B, T, D] -> [B]: how probable it is, from 0 to 1, that a window
-# shows one of the model's actions at all.
-KnownScore: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # Seconds that have been read, and the video's duration where its header tells.
 Progress: TypeAlias = Callable[[float, float | None], None]
@@ -91,8 +88,7 @@ class Timeline:
         fps: Frames a second that were looked at.
         seconds: `[F]`, the moment of each.
         scores: `[F, L]` float32, the actions' scores at each moment, which sum to 1.
-        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all; None where
-            nothing tells.
+        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all.
         segments: In order of time, without gaps.
         thumbnails: In order of time, evenly over the video, a bounded number.
     """
@@ -101,7 +97,7 @@ class Timeline:
     fps: float
     seconds: np.ndarray
     scores: np.ndarray
-    known: np.ndarray | None
+    known: np.ndarray
     segments: list[Segment]
     thumbnails: list[Thumbnail]
 
@@ -131,8 +127,12 @@ class Timeline:
             ],
             "labels": self.label_names,
             "moments": [
-                {"seconds": round(float(seconds), 3), "scores": [round(float(score), 4) for score in scores]}
-                for seconds, scores in zip(self.seconds, self.scores, strict=True)
+                {
+                    "seconds": round(float(seconds), 3),
+                    "known": round(float(known), 4),
+                    "scores": [round(float(score), 4) for score in scores],
+                }
+                for seconds, known, scores in zip(self.seconds, self.known, self.scores, strict=True)
             ],
         }
 
@@ -156,10 +156,10 @@ def label_timeline(
     source: VideoSource,
     *,
     fps: float | None = None,
-    min_score: float = 0.5,
-    switch_cost: float = 0.5,
+    min_score: float = 0.2,
+    min_known: float = 0.3,
+    switch_cost: float = 0.3,
     known_score: KnownScore | None = None,
-    min_known: float = 0.5,
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Timeline:
@@ -173,9 +173,10 @@ def label_timeline(
             every second or third frame, so that its frames are still about as far apart as those that the model was
             trained on; a lower rate shows it larger changes than it knows.
         min_score: An action below this score is none that is known.
+        min_known: Nor is any where it is less probable than this that one of the actions is there at all.
         switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
-        known_score: Tells how probable it is that a window shows one of the model's actions at all.
-        min_known: Below it, by `known_score`, none is known either.
+        known_score: Tells how probable it is that a window shows one of the model's actions; by default the logits
+            do, see `known_score.py`.
         batch_size: Frames that pass the backbone together.
         progress: Called after each batch.
 
@@ -258,13 +259,13 @@ class _Moments:
             self._sums[frame] += row
             self._counts[frame] += 1
 
-    def scores_and_known(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def scores_and_known(self) -> tuple[np.ndarray, np.ndarray]:
         """`[F, L]`, the softmax of the logits, and `[F]`."""
         means = np.stack(self._sums) / np.array(self._counts, np.float32)[:, None]  # [F, L + 1]
         logits, known = means[:, :-1], means[:, -1]
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return scores, None if self._known_score is None else known
+        return scores, known_probability(logits) if self._known_score is None else known
 
 
 class _Thumbnails:
@@ -287,18 +288,15 @@ class _Thumbnails:
             self._num_seen += 1
 
 
-def _with_none(scores: np.ndarray, known: np.ndarray | None, min_score: float, min_known: float) -> np.ndarray:
-    """`[F, L + 1]`: the log-scores of the actions, and of there being none that is known.
+def _with_none(scores: np.ndarray, known: np.ndarray, min_score: float, min_known: float) -> np.ndarray:
+    """`[F, L + 1]`: log-odds of each action against there being none that is known, and of that one, the last.
 
-    The last one is above the best action's where that is below `min_score`, and where `known` is below `min_known`,
-    by as much as the log-odds are.
+    The last is the best where `known` is below `min_known`, and where all `scores` are below `min_score`.
     """
-    log_scores = np.log(np.maximum(scores, _LEAST))
-    none_known = np.full(len(scores), np.log(min_score))
-    if known is not None:
-        odds = _logit(np.array(min_known)) - _logit(known)
-        none_known = np.maximum(none_known, log_scores.max(axis=1) + odds)
-    return np.concatenate([log_scores, none_known[:, None]], axis=1)
+    known_odds = _logit(known)
+    actions = np.log(np.maximum(scores, _LEAST)) + known_odds[:, None]
+    none_known = np.maximum(_logit(np.array(min_known)), np.log(min_score) + known_odds)
+    return np.concatenate([actions, none_known[:, None]], axis=1)
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:
@@ -307,10 +305,9 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 
 
 def _segments(
-    path: np.ndarray, scores: np.ndarray, known: np.ndarray | None, label_names: list[str], fps: float
+    path: np.ndarray, scores: np.ndarray, known: np.ndarray, label_names: list[str], fps: float
 ) -> list[Segment]:
-    if known is not None:
-        scores = scores * known[:, None]
+    scores = scores * known[:, None]
     segments = []
     for part in runs(path):
         label = int(path[part.start])
