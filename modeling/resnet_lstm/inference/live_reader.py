@@ -129,7 +129,8 @@ def open_live(source: LiveSource, fps: float | Fraction) -> Iterator[SteadyFrame
                 yield newest
             finally:
                 newest.close()
-    except (av.error.FFmpegError, OSError) as error:
+    except av.error.FFmpegError as error:
+        # Its own message may hold the whole address.
         raise VideoDecodingError(f"{name}: {error.strerror or type(error).__name__}.") from None
 
 
