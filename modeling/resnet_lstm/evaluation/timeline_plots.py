@@ -112,7 +112,8 @@ def _longest(stretches: Sequence[Stretch]) -> list[str]:
 
 def _colours(labels: Sequence[str | None]) -> dict[str | None, str]:
     palettes = [matplotlib.colormaps[name] for name in ("tab10", "Set2", "Dark2")]
-    palette = [matplotlib.colors.to_hex(colours(index)) for colours in palettes for index in range(colours.N)]
+    # Each has seven colours and then a grey, which is the colour of nothing known.
+    palette = [matplotlib.colors.to_hex(colours(index)) for colours in palettes for index in range(7)]
     names = sorted({label for label in labels if label is not None})
     return {None: _NONE_COLOUR, **{label: palette[i % len(palette)] for i, label in enumerate(names)}}
 
