@@ -3,6 +3,7 @@
     python scripts/predict.py runs/ucf101-25 clip.mp4
     python scripts/predict.py user/model clips/ https://example.org/clip.webm --csv answers.csv --json answers.jsonl
     python scripts/predict.py runs/ucf101-25 clip.mp4 --strip strips/
+    python scripts/predict.py runs/ucf101-25 clip.mp4 --runtime openvino --int8
 
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
 """
@@ -21,7 +22,7 @@ from typing import Any, TextIO
 from tqdm.auto import tqdm
 
 from resnet_lstm.evaluation import plot_frame_strip
-from resnet_lstm.inference import ClipPrediction, FailedClip, find_sources, load_model, predict_clips
+from resnet_lstm.inference import RUNTIMES, ClipPrediction, FailedClip, find_sources, load_model, predict_clips
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,6 +35,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py (default: torch)"
+    )
+    parser.add_argument("--int8", action="store_true", help="the export that computes with 8-bit integers")
     return parser.parse_args(arguments)
 
 
@@ -82,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     num_failed = 0
     try:
         sources = find_sources(args.sources)
-        model, processor = load_model(args.model)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
         if args.strip:
             args.strip.mkdir(parents=True, exist_ok=True)
         predictions = predict_clips(
@@ -111,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
                         [(answer["label"], answer["score"]) for answer in record["top"]],
                         title=f"{Path(record['source']).name}: {record['top'][0]['label']}",
                     )
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if num_failed:
