@@ -27,7 +27,7 @@ import transformers
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.benchmarking import Figure, figures_markdown, write_figures
 from resnet_lstm.benchmarking.anytime import time_anytime
-from resnet_lstm.benchmarking.clips import time_clips
+from resnet_lstm.benchmarking.clips import load_exports, time_clips
 from resnet_lstm.benchmarking.decoding import time_decoding
 from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
 from resnet_lstm.benchmarking.head_training import time_epochs
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         test_clips = clip_files(folder, "test")
         files = [clip.path for clip in test_clips]
         if "clips" in args.parts:
-            models = {"torch": model}
+            models = {"torch": model, **load_exports(str(args.model))}
             figures += time_clips(models, processor, files, rounds, args.peers)
         if "decoding" in args.parts:
             figures += decoding(args, files, processor.num_frames, rounds)

@@ -3,6 +3,7 @@
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25
     python scripts/evaluate.py user/model data/mine --split validation --output evaluation/
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --test-time
+    python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --runtime openvino --int8
     python scripts/evaluate.py runs/ucf101-25 data/ucf101-25 --timeline --unknown clips-of-other-actions/
 
 Unless it was trained with --no_refit, a model has been trained on the validation clips too: their figures are then too
@@ -26,7 +27,7 @@ from resnet_lstm.evaluation.joined_videos import join_clips, known_clips, unknow
 from resnet_lstm.evaluation.localisation import evaluate_timelines
 from resnet_lstm.evaluation.test_time import price_readings, readings_markdown, write_readings
 from resnet_lstm.features import FeatureCache, default_cache_dir
-from resnet_lstm.inference import load_model
+from resnet_lstm.inference import RUNTIMES, load_model
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -48,10 +49,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-workers", type=int, help="how many decode ahead (default: one for two cores)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py; not cached"
+    )
+    parser.add_argument("--int8", action="store_true", help="the export that computes with 8-bit integers")
     parser.add_argument("--no-cache", action="store_true", help="pass every clip through the whole model")
     args = parser.parse_args(arguments)
+    if args.runtime != "torch":
+        args.no_cache = True  # it holds what PyTorch computes
     if args.test_time and args.no_cache:
-        parser.error("--test-time reads cached features: leave --no-cache out")
+        parser.error("--test-time reads cached features: leave --no-cache and --runtime out")
     if args.test_time and args.timeline:
         parser.error("--test-time and --timeline are two evaluations: choose one")
     if args.unknown and not args.timeline:
@@ -59,7 +66,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if args.output is None:
         if not Path(args.model).is_dir():
             parser.error("--output is required with a model of the Hub")
-        args.output = Path(args.model) / f"evaluation-{args.split}"
+        runtime = "" if args.runtime == "torch" else f"-{args.runtime}{'-int8' if args.int8 else ''}"
+        args.output = Path(args.model) / f"evaluation-{args.split}{runtime}"
     return args
 
 
@@ -67,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        model, processor = load_model(args.model)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
         if args.test_time:
             folder = open_dataset(args.dataset)
             priced = price_readings(
@@ -106,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             report.write(args.output)
             summary = report.summary()
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(summary)

@@ -5,6 +5,7 @@
     python scripts/predict.py runs/ucf101-25 clip.mp4 --strip strips/
     python scripts/predict.py runs/ucf101-25 match.mp4 --timeline --csv actions.csv --plot actions.png
     python scripts/predict.py runs/ucf101-25 match.mp4 --timeline --annotate match-annotated.mp4
+    python scripts/predict.py runs/ucf101-25 clip.mp4 --runtime openvino --int8
 
 With --timeline a video is no clip of one action: it is said what happens in it, and when.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
@@ -26,6 +27,7 @@ from tqdm.auto import tqdm
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
 from resnet_lstm.inference import (
+    RUNTIMES,
     ClipPrediction,
     FailedClip,
     annotate_video,
@@ -47,6 +49,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
     parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
     parser.add_argument("--anytime", action="store_true", help="read no more frames than it takes to be sure")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py (default: torch)"
+    )
+    parser.add_argument("--int8", action="store_true", help="the export that computes with 8-bit integers")
     timeline = parser.add_argument_group("timeline of long videos")
     timeline.add_argument("--timeline", action="store_true", help="say what happens when, not once for all")
     timeline.add_argument("--fps", type=float, help="frames a second to look at (default: as the model was trained)")
@@ -182,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     num_failed = 0
     try:
         sources = find_sources(args.sources)
-        model, processor = load_model(args.model)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
         if args.timeline:
             return 1 if label_videos(args, sources, model, processor) else 0
         if args.strip:
@@ -220,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
                         [(answer["label"], answer["score"]) for answer in record["top"]],
                         title=f"{Path(record['source']).name}: {record['top'][0]['label']}",
                     )
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if num_failed:

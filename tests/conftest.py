@@ -21,6 +21,8 @@ from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcess
 from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
+from resnet_lstm.exporting import ExportSettings, export_model
+from resnet_lstm.inference import EXPORT_FORMATS, Export
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -85,12 +87,16 @@ def make_tiny_processor() -> ResNetLSTMVideoProcessor:
 
 def make_tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
     """Three labels, six frames, twelve LSTM units that have a say, in evaluation mode."""
+    return build_tiny_model(tiny_backbone)
+
+
+def build_tiny_model(backbone: Path, **config: object) -> ResNetLSTMForVideoClassification:
+    """What `tiny_model` is, or a variation of it."""
     set_seed(0)
-    model = ResNetLSTMForVideoClassification.from_backbone(
-        tiny_backbone, id2label={0: "jump", 1: "run", 2: "swim"}, num_frames=6, lstm_hidden_size=12
-    )
-    assert model.lstm_classifier is not None
-    model.lstm_classifier.weight.data.normal_(std=0.1)
+    config = {"id2label": {0: "jump", 1: "run", 2: "swim"}, "num_frames": 6, "lstm_hidden_size": 12, **config}
+    model = ResNetLSTMForVideoClassification.from_backbone(backbone, **config)
+    if model.lstm_classifier is not None:
+        model.lstm_classifier.weight.data.normal_(std=0.1)
     return model.eval()
 
 
@@ -160,3 +166,17 @@ def _publisher(_running_hub: LoopbackHub, tmp_path_factory: pytest.TempPathFacto
 def publish(loopback_hub: LoopbackHub, _publisher: Publisher) -> Publisher:
     """`scripts/publish.py` in a process that knows the loopback Hub only, logged in as `someone`."""
     return _publisher
+
+
+@pytest.fixture(scope="session")
+def exported_model_dir(
+    tiny_backbone: Path, tiny_dataset: VideoFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What `model_dir` is, with all its exports. Shared by all tests: copy it before you change it."""
+    path = tmp_path_factory.mktemp("exported") / "model"
+    build_tiny_model(tiny_backbone).save_pretrained(path)
+    ResNetLSTMVideoProcessor(size={"height": 32, "width": 32}, num_frames=6).save_pretrained(path)
+    for format in EXPORT_FORMATS:
+        for int8 in (False, True):
+            export_model(path, Export(format, int8), tiny_dataset, ExportSettings(calibration_clips=8))
+    return path

@@ -313,7 +313,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         )
 
     def _initial_state(self, frame_features: torch.Tensor) -> LSTMState:
-        batch_size = len(frame_features)
+        batch_size = frame_features.shape[0]
         zeros = frame_features.new_zeros(self.config.num_lstm_layers, batch_size, self.config.lstm_hidden_size)
         return zeros, zeros, frame_features.new_zeros(1, batch_size, self.config.frame_feature_size)
 

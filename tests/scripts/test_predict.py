@@ -55,3 +55,26 @@ def test_nothing_to_do_exits_with_2(model_dir: Path, tmp_path: Path, broken: str
     assert run.returncode == 2
     assert run.stderr.count("error: ") == 1
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("options", [["--runtime", "openvino"], ["--runtime", "onnx"]])
+def test_another_runtime_gives_the_same_answers(
+    exported_model_dir: Path, numbered_clip: Path, tmp_path: Path, options: list[str]
+) -> None:
+    records = []
+    for name, way in (("torch", []), ("other", options)):
+        run = predict(exported_model_dir, numbered_clip, *way, "--json", tmp_path / name)
+        assert run.returncode == 0, run.stderr
+        records.append(json.loads((tmp_path / name).read_text()))
+    for torch_answer, other_answer in zip(records[0]["top"], records[1]["top"], strict=True):
+        assert other_answer["label"] == torch_answer["label"]
+        assert other_answer["score"] == pytest.approx(torch_answer["score"], abs=1e-5)
+
+
+def test_what_was_not_exported_is_one_line(model_dir: Path, numbered_clip: Path) -> None:
+    run = predict(model_dir, numbered_clip, "--runtime", "openvino", "--int8")
+    assert run.returncode == 2
+    errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "scripts/export.py" in errors[0]
+    assert "Traceback" not in run.stderr

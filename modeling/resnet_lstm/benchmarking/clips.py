@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,15 +10,34 @@ import torch
 from torchvision.models.video import r3d_18, s3d
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
-from ..inference import ClipPrediction, predict_clips
+from ..inference import EXPORT_FORMATS, ClipPrediction, load_model, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .figures import Figure
 from .matrix_multiply import flop_of, matrix_multiply_limit
 from .turns import Contender, ratios, time_in_turns
 
+logger = logging.getLogger(__name__)
+
 # A model in each runtime, by its name.
 Models = Mapping[str, ResNetLSTMForVideoClassification]
+
+
+def load_exports(name: str) -> dict[str, ResNetLSTMForVideoClassification]:
+    """The model in each runtime that is installed and that it was exported for.
+
+    Args:
+        name: A directory or a Hub id.
+    """
+    models = {}
+    for runtime in EXPORT_FORMATS:
+        for int8 in (False, True):
+            title = f"{runtime} {'int8' if int8 else 'fp32'}"
+            try:
+                models[title], _ = load_model(name, runtime=runtime, int8=int8)
+            except (ImportError, OSError, ValueError) as error:
+                logger.warning("%s is left out: %s", title, error)
+    return models
 
 
 def time_clips(

@@ -1,18 +1,22 @@
 """Predictions from video files, long videos and cameras."""
 
 from .annotation import annotate_video
+from .exports import EXPORT_FORMATS, Export
 from .frame_reader import TimedFrame, open_frames, training_rate
 from .known_score import KnownScore, known_probability
 from .live import LivePrediction, LiveSession
 from .live_reader import open_live
-from .loading import load_model
+from .loading import RUNTIMES, load_model
 from .prediction import ClipPrediction, FailedClip, predict_clips
 from .sources import find_sources
 from .timeline import NO_KNOWN_ACTION, Segment, Thumbnail, Timeline, label_timeline
 
 __all__ = [
+    "EXPORT_FORMATS",
     "NO_KNOWN_ACTION",
+    "RUNTIMES",
     "ClipPrediction",
+    "Export",
     "FailedClip",
     "KnownScore",
     "LivePrediction",

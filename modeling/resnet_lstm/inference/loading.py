@@ -9,18 +9,32 @@ from transformers import AutoConfig
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .exports import EXPORT_FORMATS, Export, locate_export
+from .runtimes import GraphBackbone, load_graph
+
+RUNTIMES = ("torch", *EXPORT_FORMATS)
 
 
-def load_model(name: str) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
-    """Load a model, in evaluation mode, compiled, on the GPU if there is one, and its processor.
+def load_model(
+    name: str, *, runtime: str = "torch", int8: bool = False
+) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
+    """Load a model, in evaluation mode, compiled, and its processor.
 
     Args:
         name: A directory or a Hub id.
+        runtime: What computes the frame features where no gradients are wanted: "torch", on the GPU if there is one;
+            "onnx" or "openvino", on the CPU, from what `scripts/export.py` has made of the model.
+        int8: Take the export that computes them with 8-bit integers.
 
     Raises:
-        OSError: There is no such model, or a file of it is missing.
-        ValueError: It is another kind of model, or its weights are damaged.
+        ImportError: The runtime is not installed.
+        OSError: There is no such model, or a file of it is missing, or it has not been exported.
+        ValueError: It is another kind of model, its weights are damaged, or its export is stale or damaged.
     """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime {runtime!r}: must be one of {', '.join(RUNTIMES)}.")
+    if int8 and runtime == "torch":
+        raise ValueError(f"int8 needs an exported model: runtime must be {' or '.join(EXPORT_FORMATS)}, not torch.")
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, ResNetLSTMConfig):
         raise ValueError(  # noqa: TRY004 - a user named the wrong model
@@ -30,6 +44,11 @@ def load_model(name: str) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMV
         model = ResNetLSTMForVideoClassification.from_pretrained(name)
     except SafetensorError as error:
         raise ValueError(f"{name}: its weights are damaged ({error}).") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device).eval().compile_for_inference()
+    if runtime == "torch":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model.to(device).eval().compile_for_inference()
+    else:
+        path = locate_export(name, Export(runtime, int8), config)
+        graph = load_graph(runtime, path, outputs=["frame_features"])
+        model.eval().compile_for_inference(GraphBackbone(graph))
     return model, ResNetLSTMVideoProcessor.from_pretrained(name)
