@@ -64,47 +64,62 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     rounds = QUICK_ROUNDS if args.quick else ROUNDS
-    figures: list[Figure] = []
     facts: dict[str, Any] = {
         "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "dataset": args.dataset.name,
     }
+    figures: list[Figure] = []
     try:
         folder = VideoFolder.open(args.dataset)
         model, processor = load_model(str(args.model))
-        test_clips = clip_files(folder, "test")
-        files = [clip.path for clip in test_clips]
+        files = [clip.path for clip in clip_files(folder, "test")]
         if "clips" in args.parts:
             models = {"torch": model, **load_exports(str(args.model))}
             figures += time_clips(models, processor, files, rounds, args.peers)
-        if "decoding" in args.parts:
-            figures += decoding(args, files, processor.num_frames, rounds)
-        if "extraction" in args.parts:
-            num_clips = 8 if args.quick else 40
-            figures += time_extraction(model.resnet_lstm, processor, test_clips[:num_clips], 2 if args.quick else 5)
-        if "training" in args.parts:
-            figures += training(args, model, processor, folder, rounds)
         if "start" in args.parts:
             script = Path(__file__).with_name("predict.py")
             figures += time_start(script, args.model, model, processor, files[0], 2 if args.quick else 7)
         if "anytime" in args.parts:
-            chosen = slice(0, None, 8 if args.quick else 1)
-            labels = [model.config.label2id[clip.label] for clip in folder.clips("test")]
-            of_anytime, accuracy = time_anytime(model, processor, files[chosen], labels[chosen])
-            figures += of_anytime
-            facts["anytime"] = asdict(accuracy)
-            print(f"anytime on the test split: {facts['anytime']}")
+            figures += anytime(args, model, processor, folder, facts)
+        if "extraction" in args.parts:
+            num_clips, num_rounds = (8, 2) if args.quick else (40, 5)
+            clips = clip_files(folder, "test")[:num_clips]
+            figures += time_extraction(model.resnet_lstm, processor, clips, num_rounds)
+        if "training" in args.parts:
+            figures += training(args, model, processor, folder, rounds)
+        if "decoding" in args.parts:
+            figures += decoding(args, files, processor.num_frames, rounds)
         if "memory" in args.parts:
             total = sum(len(folder.clips(split)) for split in SPLITS)
             figures += peak_memory_of_extraction(args.dataset, args.model, (50, min(total, 1000)))
-        write_figures(figures, facts, args.output)
     except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    write_figures(figures, facts, args.output)
     print(figures_markdown(figures))
     print(f"figures and picture: {args.output}")
     return 0
+
+
+def anytime(
+    args: argparse.Namespace,
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    folder: VideoFolder,
+    facts: dict[str, Any],
+) -> list[Figure]:
+    chosen = slice(0, None, 8 if args.quick else 1)
+    labels = [model.config.label2id[clip.label] for clip in folder.clips("test")]
+    files = [clip.path for clip in clip_files(folder, "test")]
+    figures, accuracy = time_anytime(model, processor, files[chosen], labels[chosen])
+    facts["anytime"] = asdict(accuracy)
+    print(
+        f"anytime, {accuracy.clips} clips: top-1 {100 * accuracy.top1_anytime:.1f} % for "
+        f"{100 * accuracy.frames_read:.1f} % of the frames, {100 * accuracy.top1_full:.1f} % for all; "
+        f"{100 * accuracy.agreement:.1f} % of the answers are the same"
+    )
+    return figures
 
 
 def decoding(args: argparse.Namespace, files: list[Path], num_frames: int, rounds: int) -> list[Figure]:

@@ -49,6 +49,9 @@ _CONTAINER_FORMATS = "asf,avi,flv,gif,matroska,mov,mp4,mpeg,mpegts,mxf,ogg,webm"
 # XviD in AVI may pack B-frames: the frames leave the decoder in order, their time stamps up to this many places off.
 _AVI_TIME_STAMP_DISORDER = 4
 
+# Threads take longer to start than a short clip of smaller pictures takes to decode.
+_LEAST_PIXELS_FOR_THREADS = 640 * 360
+
 _URL_TIMEOUT_SECONDS = 30
 _URL_BYTES_IN_MEMORY = 64 * 2**20
 
@@ -268,10 +271,12 @@ def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.
             if not streams:
                 found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
                 raise VideoDecodingError(f"{name}: no video stream (found: {found}). Is it a video file?")
+            stream = streams[0]
             # Several frames at a time: few files are cut into slices, which PyAV's default would share out.
-            streams[0].thread_type = "FRAME"
-            streams[0].codec_context.thread_count = num_threads
-            yield streams[0], name
+            stream.thread_type = "FRAME"
+            small = stream.width * stream.height < _LEAST_PIXELS_FOR_THREADS
+            stream.codec_context.thread_count = 1 if small else num_threads
+            yield stream, name
     except av.error.FFmpegError as error:
         raise VideoDecodingError(f"{name}: not readable as a video ({error.strerror}).") from error
     except OSError as error:
