@@ -80,6 +80,7 @@ def _confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) ->
         for column, count in enumerate(clips):
             title = f"{in_words(labels[row])} taken for {in_words(labels[column])}: {count} of {sum(clips)}"
             kind = "rl-right" if row == column else "rl-wrong"
+            kind += " rl-strong" if count > total / 2 else ""
             cells.append(
                 f'<g class="rl-cell {kind}" style="--part:{count / total:.2f}"><title>{escape(title)}</title>'
                 f'<rect x="{left + size * column}" y="{top + size * row}" width="{size - 2}" height="{size - 2}" rx="3"/>'

@@ -56,11 +56,11 @@ class Space:
     def build(self) -> gr.Blocks:
         """The page."""
         with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-            gr.HTML(
+            _html(
                 f"<header class='rl-hero'><h1>{TITLE}</h1><p>Drop a clip. A ResNet-50 looks at its frames, an LSTM reads "
                 "them in order, and every frame’s share in the answer is shown.</p></header>"
             )
-            known = gr.HTML()
+            known = _html()
             page.load(lambda: known_actions_view(self.engine.name), None, known, api_visibility="private")
             with gr.Tab("Classify", id="classify"):
                 self._build_classify()
@@ -69,7 +69,7 @@ class Space:
             with gr.Tab("Live", id="live"):
                 self._build_live()
             with gr.Tab("About", id="about") as about:
-                figures, limits = gr.HTML(), gr.Markdown(elem_classes="rl-limits")
+                figures, limits = _html(), gr.Markdown(elem_classes="rl-limits")
                 about.select(
                     lambda: about_view(self.engine.name), None, [figures, limits], api_name="about", show_progress="minimal"
                 )
@@ -79,10 +79,10 @@ class Space:
         video = video_input("A clip of one action", MAX_CLIP_SECONDS, elem_id="clip")
         names = example_names()
         with gr.Row(elem_classes="rl-examples", equal_height=True):
-            gr.HTML("<p>No clip at hand? Generated ones, free to pass on:</p>")
+            _html("<p>No clip at hand? Generated ones, free to pass on:</p>")
             buttons = [gr.Button(in_words(name), size="sm", variant="secondary", min_width=90) for name in names]
-        stop = gr.Button("Stop", visible=False, size="sm", variant="stop")
-        view = gr.HTML(notice("The answer comes here."), elem_id="clip-answer")
+        stop = gr.Button("Stop", visible=False, size="sm", variant="stop", elem_classes="rl-stop")
+        view = _html(notice("The answer comes here."), elem_id="clip-answer")
         outputs = [video, stop, view]
         settings: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 1, "api_visibility": "private"}
         runs = [
@@ -92,6 +92,8 @@ class Space:
                 for name, button in zip(names, buttons, strict=True)
             ),
         ]
+        for run in runs:
+            run.then(None, js=_scroll_to("clip-answer"), api_visibility="private")
         stop.click(self.show_stopped, None, outputs, cancels=runs, queue=False, api_visibility="private")
         answer = gr.JSON(visible=False)
         gr.Button(visible=False).click(
@@ -105,14 +107,14 @@ class Space:
     def _build_timeline(self) -> None:
         video = video_input("A longer video", MAX_VIDEO_SECONDS, elem_id="video")
         with gr.Row(elem_classes="rl-examples", equal_height=True):
-            gr.HTML("<p>No video at hand? A generated one, free to pass on:</p>")
-            button = gr.Button("One after the other", size="sm", variant="secondary", min_width=90)
+            _html("<p>No video at hand? A generated one, free to pass on:</p>")
+            button = gr.Button("One after the other", size="sm", variant="secondary", min_width=160)
         with gr.Accordion("Settings", open=False):
             min_score = gr.Slider(0.1, 0.9, 0.5, step=0.05, label="Below this score an action is none of mine")
             annotate = gr.Checkbox(True, label="Write the actions into a copy of the video, too")
-        stop = gr.Button("Stop", visible=False, size="sm", variant="stop")
-        view = gr.HTML(notice("What happens, and when, comes here."), elem_id="video-answer")
-        annotated = gr.Video(label="The video with its actions", visible=False, interactive=False)
+        stop = gr.Button("Stop", visible=False, size="sm", variant="stop", elem_classes="rl-stop")
+        view = _html(notice("What happens, and when, comes here."), elem_id="video-answer")
+        annotated = gr.Video(label="The video with its actions", visible=False, interactive=False, height=400)
         outputs = [video, stop, view, annotated]
         settings: dict[str, Any] = {"concurrency_id": "timeline", "concurrency_limit": 1, "api_visibility": "private"}
         runs = [
@@ -121,6 +123,8 @@ class Space:
             ),
             button.click(self.show_example_video, [min_score, annotate], outputs, **settings),
         ]
+        for run in runs:
+            run.then(None, js=_scroll_to("video-answer"), api_visibility="private")
         stop.click(
             lambda: (*self.show_stopped(), None), None, outputs, cancels=runs, queue=False, api_visibility="private"
         )
@@ -146,7 +150,7 @@ class Space:
                 elem_id="camera",
                 webcam_options=gr.WebcamOptions(mirror=False, constraints={"video": {"width": 320, "height": 240}}),
             )
-            view = gr.HTML(live.WAITING, elem_id="live-answer")
+            view = _html(live.WAITING, elem_id="live-answer")
         state = gr.State()
         camera.stream(
             self.show_live,
@@ -180,16 +184,16 @@ class Space:
 
     def show_example(self, name: str) -> Iterator[tuple[Any, ...]]:
         """As `show_clip`, of an example."""
-        yield from self._show_clip(str(example_clip(self.examples, name)))
+        yield from self._show_clip(str(example_clip(self.examples, name)), example_of=name)
 
-    def _show_clip(self, path: str) -> Iterator[tuple[Any, ...]]:
+    def _show_clip(self, path: str, example_of: str | None = None) -> Iterator[tuple[Any, ...]]:
         try:
             check_video(path, MAX_CLIP_SECONDS)
             for step in self.engine.classify(path):
                 if isinstance(step, Progress):
                     yield gr.skip(), gr.Button(visible=True), working(step)
                 else:
-                    view = clip_view(step, self.engine.model()[0].config, Path(path).name)
+                    view = clip_view(step, self.engine.model()[0].config, Path(path).name, example_of=example_of)
                     yield None, gr.Button(visible=False), view
         except REFUSALS as error:
             yield None, gr.Button(visible=False), refusal(str(error))
@@ -322,6 +326,15 @@ class Space:
             return state, live.live_record(self.engine, state)
         except REFUSALS as error:
             raise _error(error) from None
+
+
+def _html(value: str = "", **options: Any) -> gr.HTML:
+    return gr.HTML(value, elem_classes="rl-block", apply_default_css=False, **options)
+
+
+def _scroll_to(elem_id: str) -> str:
+    """Script that brings an answer into sight, where the input has pushed it out."""
+    return f"() => document.getElementById('{elem_id}').scrollIntoView({{block: 'nearest'}})"
 
 
 def _require(value: Any) -> None:

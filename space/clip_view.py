@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TOP_K = 5
 _UNSURE_BELOW = 0.5
+_LEAST_SAID = 0.01
 _MAX_CURVES = 3
 _PICTURE_WIDTH, _THUMBNAIL_WIDTH = 480, 112
 
@@ -49,25 +50,31 @@ def clip_record(prediction: ClipPrediction, config: ResNetLSTMConfig) -> dict[st
     }
 
 
-def clip_view(prediction: ClipPrediction, config: ResNetLSTMConfig, name: str) -> str:
+def clip_view(
+    prediction: ClipPrediction, config: ResNetLSTMConfig, name: str, *, example_of: str | None = None
+) -> str:
     """The HTML of a prediction.
 
     Args:
         prediction: Of one clip.
         config: The model's.
         name: What the clip is called.
+        example_of: The label of a generated example.
     """
     labels = [config.id2label[label] for label in range(len(prediction.logits))]
     best = prediction.top_k(TOP_K)
     top = [(labels[label], float(prediction.scores[label])) for label in best]
     kicker, answer, remark = _answer(top, none_of_mine=is_none_of_mine(prediction, config))
     seconds = _end_seconds(prediction.seconds)
+    source = f"{name}, {seconds:.1f} s"
+    if example_of is not None and example_of not in labels:
+        source += ": a generated clip, which shows none of the actions that I know"
     return f"""<article class="rl-card rl-clip" aria-label="What {escape(name)} shows">
 <style>{_showing_rules(len(prediction.frames))}</style>
 <div class="rl-stage">{_pictures(prediction, labels)}</div>
 <div class="rl-answer"><div role="status"><p class="rl-kicker">{escape(kicker)}</p>
 <h2>{escape(answer)}</h2><p class="rl-remark">{escape(remark)}</p></div>{bars(top)}
-<p class="rl-source">{escape(name)}, {seconds:.1f} s</p></div>
+<p class="rl-source">{escape(source)}</p></div>
 {_filmstrip(prediction, labels)}
 {_curve(prediction, labels, best)}
 </article>"""
@@ -100,7 +107,8 @@ def _pictures(prediction: ClipPrediction, labels: list[str]) -> str:
     shares = prediction.frame_shares()
     figures = []
     for index, (picture, scores) in enumerate(zip(prediction.frames, frame_scores, strict=True)):
-        says = ", ".join(f"{in_words(labels[i])} {percent(float(scores[i]))}" for i in scores.argsort()[::-1][:2])
+        best = [i for i in scores.argsort()[::-1][:2] if scores[i] >= _LEAST_SAID]
+        says = ", ".join(f"{in_words(labels[i])} {percent(float(scores[i]))}" for i in best)
         figures.append(
             f'<figure class="rl-picture"><img src="{data_uri(picture, _PICTURE_WIDTH)}" alt="">'
             f"<figcaption><b>{prediction.seconds[index]:.1f} s</b> <span>{escape(says)}</span> "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from view_parts import bars, curve, in_words, notice, percent
+from view_parts import bars, curve, in_words, notice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,6 @@ _TOLERANCE = 0.25
 _UNSURE_BELOW = 0.5
 _SECONDS_DRAWN = 30.0
 _MAX_CURVES = 3
-_MAX_SIDE_PIXELS = 4096
 WAITING = notice("Allow the camera and press record. Pictures are looked at as they come, and never kept.")
 
 
@@ -62,7 +61,7 @@ def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | N
         return state, False
     if state.due_seconds >= 0 and seconds - state.due_seconds > _SECONDS_DRAWN:
         state = LiveState()  # the camera was off
-    prediction, session = engine.look(frame, seconds, state.session)
+    prediction, session = engine.look(frame.copy(), seconds, state.session)
     # Counted from the moment that was due, so that the rate holds; after a gap, from the frame.
     due = (state.due_seconds if seconds < state.due_seconds + interval else seconds) + interval
     scores = [(s, row) for s, row in state.scores if s > seconds - _SECONDS_DRAWN]
@@ -84,7 +83,7 @@ def live_view(engine: Engine, state: LiveState) -> str:
     answer = in_words(label) if score >= _UNSURE_BELOW else f"{in_words(label)}?"
     return f"""<article class="rl-card rl-live" aria-label="What the camera shows">
 <div class="rl-answer"><div role="status"><p class="rl-kicker">{"I see" if score >= _UNSURE_BELOW else "I am not sure"}</p>
-<h2>{escape(answer)}</h2></div><p class="rl-remark">{percent(score)} sure.</p>{bars(top, before)}</div>
+<h2>{escape(answer)}</h2></div>{bars(top, before)}</div>
 {_curve(engine, state, [name for name, _ in top[:_MAX_CURVES]])}</article>"""
 
 
@@ -100,4 +99,5 @@ def _curve(engine: Engine, state: LiveState, shown: list[str]) -> str:
     start = min(state.scores[0][0], now - _SECONDS_DRAWN)
     moments = [seconds - start for seconds, _ in state.scores]
     lines = [(label, [float(row[label2id[label]]) for _, row in state.scores]) for label in shown]
-    return curve(lines, moments, now - start, f"The scores of the last {_SECONDS_DRAWN:.0f} seconds.")
+    description = f"The scores of the last {_SECONDS_DRAWN:.0f} seconds."
+    return curve(lines, moments, now - start, description, ends=(f"{_SECONDS_DRAWN:.0f} s ago", "now"))

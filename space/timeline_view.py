@@ -38,7 +38,7 @@ def timeline_view(timeline: Timeline, name: str) -> str:
 <h2>{escape(_in_a_sentence(timeline))}</h2></div></div>
 <div class="rl-pictures" aria-hidden="true">{_pictures(timeline)}</div>
 <ol class="rl-track" aria-label="Segments">{"".join(_block(s, timeline, hues) for s in timeline.segments)}</ol>
-{_curve(timeline)}
+{_curve(timeline, hues)}
 <div class="rl-table"><table><caption>Segments</caption>
 <thead><tr><th scope="col">Action</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Score</th></tr></thead>
 <tbody>{"".join(_row(s, hues) for s in timeline.segments)}</tbody></table></div>
@@ -65,7 +65,8 @@ def _in_a_sentence(timeline: Timeline) -> str:
             names.append(_words(segment))
     if not names:
         return _NONE_IN_WORDS
-    return names[0] if len(names) == 1 else f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join([names[0], *(name[:1].lower() + name[1:] for name in names[1:3])]) + more
 
 
 def _hues(timeline: Timeline) -> dict[str, int]:
@@ -86,7 +87,7 @@ def _pictures(timeline: Timeline) -> str:
 def _block(segment: Segment, timeline: Timeline, hues: Mapping[str, int]) -> str:
     seconds = segment.end_seconds - segment.start_seconds
     span = f"{in_clock_tenths(segment.start_seconds)} to {in_clock_tenths(segment.end_seconds)}"
-    spoken = f"{_words(segment)}, {span}, score {percent(segment.score)}"
+    spoken = f"{_words(segment)}, {span}" + ("" if segment.label is None else f", score {percent(segment.score)}")
     kind, style = _colour(segment, hues)
     return (
         f'<li class="{kind}" style="{style}flex-grow:{seconds / timeline.total_seconds:.4f}" tabindex="0" '
@@ -100,11 +101,11 @@ def _row(segment: Segment, hues: Mapping[str, int]) -> str:
     return (
         f'<tr><th scope="row"><span class="rl-swatch {kind}" style="{style}" aria-hidden="true"></span>'
         f"{escape(_words(segment))}</th><td>{in_clock_tenths(segment.start_seconds)}</td>"
-        f"<td>{in_clock_tenths(segment.end_seconds)}</td><td>{percent(segment.score)}</td></tr>"
+        f"<td>{in_clock_tenths(segment.end_seconds)}</td><td>{'–' if segment.label is None else escape(percent(segment.score))}</td></tr>"
     )
 
 
-def _curve(timeline: Timeline) -> str:
+def _curve(timeline: Timeline, hues: Mapping[str, int]) -> str:
     lasting: dict[str, float] = {}
     for segment in timeline.segments:
         if segment.label is not None:
@@ -114,7 +115,7 @@ def _curve(timeline: Timeline) -> str:
         return ""
     lines = [(label, timeline.scores[:, timeline.label_names.index(label)].tolist()) for label in shown]
     description = f"The scores of {', '.join(in_words(label) for label in shown)} over the video."
-    return curve(lines, timeline.seconds.tolist(), timeline.total_seconds, description)
+    return curve(lines, timeline.seconds.tolist(), timeline.total_seconds, description, [f"--hue:{hues[s]}" for s in shown])
 
 
 def _csv(timeline: Timeline) -> str:

@@ -9,6 +9,7 @@ import gradio as gr
 
 from limits import MAX_UPLOAD_BYTES, in_clock
 
+_HEIGHT_PIXELS = 260
 _OWN_FILE = "/gradio_api/file="
 
 
@@ -34,7 +35,8 @@ class UploadedVideo(gr.Video):
 def video_input(label: str, max_seconds: float, **options: object) -> UploadedVideo:
     """An input whose label tells how long and how large a video may be; the server sees to it later."""
     return UploadedVideo(
-        label=f"{label}, up to {in_clock(max_seconds)} minutes and {MAX_UPLOAD_BYTES // 2**20} MB",
+        label=f"{label}: up to {in_clock(max_seconds)} min, {MAX_UPLOAD_BYTES // 2**20} MB",
+        height=_HEIGHT_PIXELS,
         sources=["upload", "webcam"],
         include_audio=True,
         **options,

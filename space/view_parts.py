@@ -27,8 +27,12 @@ def in_words(label: str) -> str:
 
 
 def percent(part: float) -> str:
-    """`0.873` -> `87 %`."""
-    return f"{100 * part:.0f} %"
+    """`0.873` -> `87 %`; what is nearly certain is not called certain."""
+    if 0.995 <= part < 1:
+        return ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
+    if 0 < part < 0.005:
+        return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
+    return f"{100 * part:.0f}\N{NO-BREAK SPACE}%"
 
 
 def data_uri(picture: np.ndarray, width: int, quality: int = 80) -> str:
@@ -64,13 +68,20 @@ def bars(scores: Sequence[tuple[str, float]], before: Sequence[float] | None = N
         rows.append(
             f'<li><span class="rl-label">{escape(in_words(label))}</span>'
             f'<span class="rl-bar" aria-hidden="true"><span style="{start}width:{100 * score:.1f}%"></span></span>'
-            f'<span class="rl-value">{percent(score)}</span></li>'
+            f'<span class="rl-value">{escape(percent(score))}</span></li>'
         )
     moving = "" if before is None else " rl-moving"
     return f'<ol class="rl-bars{moving}" aria-label="The likeliest actions">{"".join(rows)}</ol>'
 
 
-def curve(lines: Sequence[tuple[str, Sequence[float]]], moments: Sequence[float], end: float, description: str) -> str:
+def curve(
+    lines: Sequence[tuple[str, Sequence[float]]],
+    moments: Sequence[float],
+    end: float,
+    description: str,
+    styles: Sequence[str] | None = None,
+    ends: tuple[str, str] | None = None,
+) -> str:
     """Scores over time as lines from the left edge to the right.
 
     Args:
@@ -78,14 +89,20 @@ def curve(lines: Sequence[tuple[str, Sequence[float]]], moments: Sequence[float]
         moments: In seconds.
         end: Where the right edge is, in seconds.
         description: For who cannot see it.
+        styles: CSS of each line, for colours of their own; by default the first has the accent, the others are dashed.
+        ends: What stands below the left and the right edge; by default the seconds.
     """
+    left, right = ends or ("0 s", f"{end:.1f} s")
+    looks = [f'rl-line-{number}"' for number in range(len(lines))]
+    if styles is not None:
+        looks = [f'rl-line-own" style="{style}"' for style in styles]
     marks = "".join(
-        f'<polyline class="rl-line rl-line-{number}" points="{" ".join(_points(scores, moments, end))}" />'
+        f'<polyline class="rl-line {looks[number]} points="{" ".join(_points(scores, moments, end))}" />'
         for number, (_, scores) in reversed(list(enumerate(lines)))
     )
     grid = "".join(f'<line class="rl-grid" x1="0" x2="1000" y1="{y}" y2="{y}" />' for y in (0, 50, 100))
     names = "".join(
-        f'<li><span class="rl-key rl-line-{number}" aria-hidden="true"></span>{escape(in_words(label))}</li>'
+        f'<li><span class="rl-key {looks[number]} aria-hidden="true"></span>{escape(in_words(label))}</li>'
         for number, (label, _) in enumerate(lines)
     )
     return (
@@ -93,7 +110,7 @@ def curve(lines: Sequence[tuple[str, Sequence[float]]], moments: Sequence[float]
         f"<span>100 %</span><span>50</span><span>0</span></span>"
         f'<svg viewBox="0 -4 1000 108" preserveAspectRatio="none" role="img" aria-label="{escape(description)}">'
         f"{grid}{marks}</svg></div>"
-        f'<div class="rl-times" aria-hidden="true"><span>0 s</span><span>{end:.1f} s</span></div>'
+        f'<div class="rl-times" aria-hidden="true"><span>{escape(left)}</span><span>{escape(right)}</span></div>'
         f'<figcaption><ul class="rl-keys">{names}</ul></figcaption></figure>'
     )
 
@@ -106,7 +123,7 @@ def _points(scores: Sequence[float], moments: Sequence[float], end: float) -> It
 def working(progress: Progress) -> str:
     """How far it is."""
     value = "" if progress.part is None else f' value="{progress.part:.3f}"'
-    part = "" if progress.part is None else f" {percent(progress.part)}"
+    part = "" if progress.part is None else f" {100 * progress.part:.0f} %"
     return (
         f'<div class="rl-card rl-working" role="status"><p>{escape(progress.words)} …{part}</p>'
         f'<progress max="1"{value} aria-label="{escape(progress.words)}"></progress></div>'
