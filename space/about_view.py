@@ -12,6 +12,8 @@ from engine import read_model_file
 from view_parts import in_words
 
 _LIMITS = re.compile(r"^## Limits[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+# Of the confusion matrix, in the units of its picture.
+_CELL, _LEFT = 22, 190
 _NO_CARD = (
     "The set of actions is closed: any video, of anything, gets one of them, and a score alone is no evidence that it "
     "takes place. Videos show people: classify them only with their consent or another lawful ground."
@@ -73,39 +75,41 @@ def _figures(metrics: Mapping[str, Any]) -> str:
 
 def _confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """A heat map; rows are true classes, columns predicted ones."""
-    size, left, top = 22, 190, 8
-    cells = []
-    for row, clips in enumerate(matrix):
-        total = max(1, sum(clips))
-        for column, count in enumerate(clips):
-            title = f"{in_words(labels[row])} taken for {in_words(labels[column])}: {count} of {sum(clips)}"
-            kind = "rl-right" if row == column else "rl-wrong"
-            kind += " rl-strong" if count > total / 2 else ""
-            cells.append(
-                f'<g class="rl-cell {kind}" style="--part:{count / total:.2f}"><title>{escape(title)}</title>'
-                f'<rect x="{left + size * column}" y="{top + size * row}" width="{size - 2}" height="{size - 2}" rx="3"/>'
-                + (
-                    f'<text x="{left + size * column + size / 2 - 1}" y="{top + size * row + size / 2 + 3}">{count}</text>'
-                    if count
-                    else ""
-                )
-                + "</g>"
-            )
-    names = "".join(
-        f'<text class="rl-row-name" x="{left - 8}" y="{top + size * row + size / 2 + 3}">{escape(in_words(label))}</text>'
-        for row, label in enumerate(labels)
-    )
-    right = sum(clips[row] for row, clips in enumerate(matrix))
-    total = sum(map(sum, matrix))
-    width, height = left + size * len(labels), top + size * len(labels)
+    words = [in_words(label) for label in labels]
+    cells = [
+        _cell(row, column, count, sum(clips), f"{words[row]} taken for {words[column]}")
+        for row, clips in enumerate(matrix)
+        for column, count in enumerate(clips)
+    ]
+    names = [
+        f'<text class="rl-row-name" x="{_LEFT - 8}" y="{_middle(row) + 3}">{escape(name)}</text>'
+        for row, name in enumerate(words)
+    ]
+    right, total = sum(clips[row] for row, clips in enumerate(matrix)), sum(map(sum, matrix))
+    width, height = _LEFT + _CELL * len(words), _CELL * len(words)
     return (
-        f'<section class="rl-card"><h3>What it takes for what</h3><div class="rl-scroll" tabindex="0" '
-        f'role="group" aria-label="Confusion matrix, scrolls sideways">'
-        f'<svg class="rl-matrix" viewBox="0 0 {width} {height}" style="min-width:{min(width, 640)}px" role="img" '
-        f'aria-label="Confusion matrix: {right} of {total} clips are on the diagonal, where they belong.">'
-        f"{names}{''.join(cells)}</svg></div><p class=\"rl-notice\">Rows are what the clips show, columns in the same "
-        f"order what the model said; numbers are clips.</p></section>"
+        '<section class="rl-card"><h3>What it takes for what</h3><div class="rl-scroll" tabindex="0" role="group" '
+        f'aria-label="Confusion matrix, scrolls sideways"><svg class="rl-matrix" viewBox="0 0 {width} {height}" '
+        f'style="min-width:{min(width, 640)}px;max-width:{2 * width}px" role="img" aria-label="Confusion matrix: '
+        f'{right} of {total} clips are on the diagonal, where they belong.">{"".join(names + cells)}</svg></div>'
+        '<p class="rl-notice">Rows are what the clips show, columns in the same order what the model said; numbers '
+        "are clips.</p></section>"
     )
+
+
+def _cell(row: int, column: int, count: int, total: int, title: str) -> str:
+    part = count / max(1, total)
+    kind = f"{'rl-right' if row == column else 'rl-wrong'}{' rl-strong' if part > 0.5 else ''}"
+    left, top, side = _LEFT + _CELL * column, _CELL * row, _CELL - 2
+    number = f'<text x="{_LEFT + _middle(column) - 1}" y="{_middle(row) + 3}">{count}</text>' if count else ""
+    return (
+        f'<g class="rl-cell {kind}" style="--part:{part:.2f}"><title>{escape(title)}: {count} of {total}</title>'
+        f'<rect x="{left}" y="{top}" width="{side}" height="{side}" rx="3"/>{number}</g>'
+    )
+
+
+def _middle(index: int) -> int:
+    return _CELL * index + _CELL // 2
 
 
 def _how_it_works(num_frames: int) -> str:
@@ -117,9 +121,7 @@ def _how_it_works(num_frames: int) -> str:
         ("LSTM", "in which order"),
         ("Mean", "of what all frames say"),
     )
-    boxes = "".join(
-        f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in steps
-    )
+    boxes = "".join(f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in steps)
     return (
         f'<section class="rl-card"><h3>How it works</h3><ol class="rl-pipeline">{boxes}</ol>'
         "<p>Each frame says on its own what it speaks for, knowing the frames before it. The answer is the plain mean "

@@ -121,9 +121,9 @@ def _showing_rules(num_frames: int) -> str:
     """Style rules by which the frame that is pointed at is shown large, and the chosen one when none is."""
     rules = []
     for number in range(1, num_frames + 1):
-        for state in (f"has(.rl-frame:nth-child({number}) input:checked):not(:has(.rl-frame:hover))",
-                      f"has(.rl-frame:nth-child({number}):hover)"):
-            rules.append(f".rl-clip:{state} .rl-picture:nth-child({number}){{visibility:visible}}")
+        frame, picture = f".rl-frame:nth-child({number})", f".rl-picture:nth-child({number})"
+        chosen = f".rl-clip:has({frame} input:checked):not(:has(.rl-frame:hover)) {picture}"
+        rules.append(f"{chosen},.rl-clip:has({frame}:hover) {picture}{{visibility:visible}}")
     return "".join(rules)
 
 
@@ -143,12 +143,13 @@ def _filmstrip(prediction: ClipPrediction, labels: list[str]) -> str:
             f"{100 * share:+.0f} % of the decision"
         )
         side = "rl-for" if share >= 0 else "rl-against"
+        height = f"height:{100 * abs(share) / scale:.0f}%"
         frames.append(
             f'<label class="rl-frame {side}" title="{escape(spoken)}">'
             f'<input type="radio" name="{group}" value="{index}" aria-label="{escape(spoken)}"'
             f"{' checked' if index == chosen else ''}>"
             f'<img src="{data_uri(picture, _THUMBNAIL_WIDTH, 70)}" alt="">'
-            f'<span class="rl-share" aria-hidden="true"><span style="height:{100 * abs(share) / scale:.0f}%"></span></span>'
+            f'<span class="rl-share" aria-hidden="true"><span style="{height}"></span></span>'
             f'<span class="rl-number" aria-hidden="true">{100 * share:+.0f}</span></label>'
         )
     return (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+    from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
     from resnet_lstm.inference import ClipPrediction, LivePrediction, Timeline
 
 logger = logging.getLogger(__name__)
@@ -80,16 +80,6 @@ class Engine:
         else:
             self._thread.start()
 
-    @property
-    def short_name(self) -> str:
-        """The model's name, without the path of a directory."""
-        return Path(self.name).name if Path(self.name).is_dir() else self.name
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether requests can be answered at once."""
-        return self._loaded is not None
-
     def model(self) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
         """The model and its processor, as soon as they are loaded.
 
@@ -101,6 +91,11 @@ class Engine:
         if self._loaded is None:
             raise ModelUnavailableError("The model could not be loaded. Its owner finds the cause in the log.")
         return self._loaded
+
+    @property
+    def config(self) -> ResNetLSTMConfig:
+        """The model's configuration. Raises as `model` does."""
+        return self.model()[0].config
 
     def classify(self, path: str) -> Iterator[Progress | ClipPrediction]:
         """What a clip shows.

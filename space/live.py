@@ -56,7 +56,7 @@ def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | N
     from resnet_lstm.inference import training_rate
 
     state = state or LiveState()
-    interval = 1 / training_rate(engine.model()[0].config)
+    interval = 1 / training_rate(engine.config)
     if seconds < state.due_seconds - _TOLERANCE * interval:
         return state, False
     if state.due_seconds >= 0 and seconds - state.due_seconds > _SECONDS_DRAWN:
@@ -81,20 +81,21 @@ def live_view(engine: Engine, state: LiveState) -> str:
     before = [state.shown.get(name, 0.0) for name, _ in top]
     state.shown = dict(top)
     answer = in_words(label) if score >= _UNSURE_BELOW else f"{in_words(label)}?"
+    kicker = "I see" if score >= _UNSURE_BELOW else "I am not sure"
     return f"""<article class="rl-card rl-live" aria-label="What the camera shows">
-<div class="rl-answer"><div role="status"><p class="rl-kicker">{"I see" if score >= _UNSURE_BELOW else "I am not sure"}</p>
+<div class="rl-answer"><div role="status"><p class="rl-kicker">{kicker}</p>
 <h2>{escape(answer)}</h2></div>{bars(top, before)}</div>
 {_curve(engine, state, [name for name, _ in top[:_MAX_CURVES]])}</article>"""
 
 
 def _top(engine: Engine, state: LiveState) -> list[tuple[str, float]]:
     scores = state.scores[-1][1]
-    id2label: Mapping[int, str] = engine.model()[0].config.id2label
+    id2label: Mapping[int, str] = engine.config.id2label
     return [(id2label[int(i)], float(scores[i])) for i in scores.argsort(kind="stable")[::-1][:TOP_K]]
 
 
 def _curve(engine: Engine, state: LiveState, shown: list[str]) -> str:
-    label2id: Mapping[str, int] = engine.model()[0].config.label2id
+    label2id: Mapping[str, int] = engine.config.label2id
     now = state.scores[-1][0]
     start = min(state.scores[0][0], now - _SECONDS_DRAWN)
     moments = [seconds - start for seconds, _ in state.scores]

@@ -28,6 +28,10 @@ class Progress:
     words: str
     part: float | None = None
 
+    def record(self) -> dict[str, str | float | None]:
+        """In plain values, for programs."""
+        return {"working": self.words, "part": self.part}
+
 
 class StoppedError(Exception):
     """Raised within the work, out of its own reports, when nobody waits for it any more."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_THUMBNAILS = 12
 _MAX_CURVES = 3
+_HEADER = "".join(f'<th scope="col">{title}</th>' for title in ("Action", "From", "To", "Score"))
 _NONE_IN_WORDS = "None of my actions"
 # Hues that lie far apart, one after the other; lightness and strength are the style sheet's.
 _HUES = (265, 25, 145, 60, 325, 205, 100, 0)
@@ -32,20 +33,18 @@ def timeline_view(timeline: Timeline, name: str) -> str:
     hues = _hues(timeline)
     stem = Path(name).stem
     links = download_link("CSV", f"{stem}.csv", _csv(timeline), "text/csv")
-    links += download_link("JSON", f"{stem}.json", json.dumps(timeline.to_dict(), ensure_ascii=False), _JSON)
+    links += download_link(
+        "JSON", f"{stem}.json", json.dumps(timeline.to_dict(), ensure_ascii=False), "application/json"
+    )
     return f"""<article class="rl-card rl-timeline" aria-label="What happens in {escape(name)}">
-<div class="rl-head"><div role="status"><p class="rl-kicker">{escape(name)}, {in_clock_tenths(timeline.total_seconds)}</p>
-<h2>{escape(_in_a_sentence(timeline))}</h2></div></div>
+<div role="status"><p class="rl-kicker">{escape(name)}, {in_clock_tenths(timeline.total_seconds)}</p>
+<h2>{escape(_in_a_sentence(timeline))}</h2></div>
 <div class="rl-pictures" aria-hidden="true">{_pictures(timeline)}</div>
 <ol class="rl-track" aria-label="Segments">{"".join(_block(s, timeline, hues) for s in timeline.segments)}</ol>
 {_curve(timeline, hues)}
-<div class="rl-table"><table><caption>Segments</caption>
-<thead><tr><th scope="col">Action</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Score</th></tr></thead>
+<div class="rl-table"><table><caption>Segments</caption><thead><tr>{_HEADER}</tr></thead>
 <tbody>{"".join(_row(s, hues) for s in timeline.segments)}</tbody></table></div>
 <p class="rl-downloads">Download the table: {links}</p></article>"""
-
-
-_JSON = "application/json"
 
 
 def in_clock_tenths(seconds: float) -> str:
@@ -98,11 +97,11 @@ def _block(segment: Segment, timeline: Timeline, hues: Mapping[str, int]) -> str
 
 def _row(segment: Segment, hues: Mapping[str, int]) -> str:
     kind, style = _colour(segment, hues)
-    return (
-        f'<tr><th scope="row"><span class="rl-swatch {kind}" style="{style}" aria-hidden="true"></span>'
-        f"{escape(_words(segment))}</th><td>{in_clock_tenths(segment.start_seconds)}</td>"
-        f"<td>{in_clock_tenths(segment.end_seconds)}</td><td>{'–' if segment.label is None else escape(percent(segment.score))}</td></tr>"
-    )
+    swatch = f'<span class="rl-swatch {kind}" style="{style}" aria-hidden="true"></span>'
+    score = "–" if segment.label is None else percent(segment.score)
+    cells = (in_clock_tenths(segment.start_seconds), in_clock_tenths(segment.end_seconds), score)
+    columns = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr><th scope="row">{swatch}{escape(_words(segment))}</th>{columns}</tr>'
 
 
 def _curve(timeline: Timeline, hues: Mapping[str, int]) -> str:
@@ -115,7 +114,8 @@ def _curve(timeline: Timeline, hues: Mapping[str, int]) -> str:
         return ""
     lines = [(label, timeline.scores[:, timeline.label_names.index(label)].tolist()) for label in shown]
     description = f"The scores of {', '.join(in_words(label) for label in shown)} over the video."
-    return curve(lines, timeline.seconds.tolist(), timeline.total_seconds, description, [f"--hue:{hues[s]}" for s in shown])
+    colours = [f"--hue:{hues[label]}" for label in shown]
+    return curve(lines, timeline.seconds.tolist(), timeline.total_seconds, description, colours)
 
 
 def _csv(timeline: Timeline) -> str:

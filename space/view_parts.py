@@ -49,10 +49,8 @@ def data_uri(picture: np.ndarray, width: int, quality: int = 80) -> str:
 def download_link(text: str, file_name: str, content: str, mime_type: str) -> str:
     """A link that holds the file itself, so that none has to be kept."""
     encoded = base64.b64encode(content.encode()).decode()
-    return (
-        f'<a class="rl-download" download="{escape(file_name)}" href="data:{mime_type};charset=utf-8;base64,{encoded}">'
-        f"{escape(text)}</a>"
-    )
+    address = f"data:{mime_type};charset=utf-8;base64,{encoded}"
+    return f'<a class="rl-download" download="{escape(file_name)}" href="{address}">{escape(text)}</a>'
 
 
 def bars(scores: Sequence[tuple[str, float]], before: Sequence[float] | None = None) -> str:
