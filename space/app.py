@@ -58,7 +58,7 @@ def build_page(engine: Engine, uploads: Uploads, examples: Path) -> gr.Blocks:
         with gr.Tab("Timeline"):
             TimelineTab(engine, uploads, examples).build()
         with gr.Tab("Live"):
-            LiveTab(engine).build()
+            LiveTab(engine, uploads).build()
         with gr.Tab("About") as tab:
             tab.select(about, None, [html(), gr.Markdown(elem_classes="rl-limits")], api_name="about")
     return page

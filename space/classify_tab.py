@@ -44,7 +44,7 @@ class ClassifyTab:
         """Put the tab's content on the page, and the endpoint beside it."""
         video = video_input(_LABEL, MAX_CLIP_SECONDS, elem_id="clip")
         with gr.Row(elem_classes="rl-examples", equal_height=True):
-            html("<p>No clip at hand? Generated ones, free to pass on:</p>")
+            html("<p>No clip at hand? Generated ones, free to pass on; no everyday action is in them:</p>")
             buttons = {name: gr.Button(in_words(name), size="sm", min_width=90) for name in example_names()}
         stop = stop_button()
         view = html(notice("The answer comes here."), elem_id="clip-answer")
@@ -59,7 +59,7 @@ class ClassifyTab:
         stop.click(_stopped, None, outputs, cancels=runs, queue=False, **PAGE_ONLY)
 
         clip = video_input(_LABEL, MAX_CLIP_SECONDS, visible=False)
-        answer = gr.JSON(visible=False)
+        answer = gr.JSON(visible=False, label="answer")
         gr.Button(visible=False).click(self.classify, clip, answer, api_name="classify", **_ONE_AT_A_TIME)
 
     def classify(self, video: str) -> Iterator[dict[str, Any]]:

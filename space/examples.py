@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import numpy as np
-
-# Generated classes, each with the number of a clip that shows it well.
-_CLIPS = {"grow": 1, "brighten": 2, "green_to_red": 0}
+# Generated classes, each with the numbers of clips that show it well.
+_CLIPS = {"grow": (1, 2, 3), "brighten": (2, 3, 4), "green_to_red": (0, 1, 2)}
 _SEED = 7
 _SIZE = (256, 256)
 _FPS = 25
-_CLIP_FRAMES, _VIDEO_FRAMES = 60, 200
+_FRAMES = 60
 _lock = threading.Lock()
 
 
@@ -28,23 +26,26 @@ def example_clip(folder: Path, label: str) -> Path:
         folder: Where it is kept; made if need be.
         label: One of `example_names()`.
     """
-    return _made_once(folder / f"{label}.mp4", [label], _CLIP_FRAMES)
+    return _made_once(folder / f"{label}.mp4", [(label, _CLIPS[label][0])])
 
 
 def example_video(folder: Path) -> Path:
     """A longer example, in which one thing happens after the other."""
-    return _made_once(folder / "one-after-the-other.mp4", list(_CLIPS), _VIDEO_FRAMES)
+    clips = [(label, number) for label, numbers in _CLIPS.items() for number in numbers]
+    return _made_once(folder / "one-after-the-other.mp4", clips)
 
 
-def _made_once(path: Path, labels: list[str], num_frames: int) -> Path:
+def _made_once(path: Path, clips: list[tuple[str, int]]) -> Path:
     from resnet_lstm.data.generated_clips import generate_frames
     from resnet_lstm.data.video_encoding import write_video
 
     with _lock:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            frames = np.concatenate(
-                [generate_frames(label, _CLIPS[label], _SEED, size=_SIZE, num_frames=num_frames) for label in labels]
+            frames = (
+                picture
+                for label, number in clips
+                for picture in generate_frames(label, number, _SEED, size=_SIZE, num_frames=_FRAMES)
             )
             write_video(path, frames, fps=_FPS)
     return path

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_UPLOAD_BYTES = 100 * 2**20
 MAX_CLIP_SECONDS = 60.0
 MAX_VIDEO_SECONDS = 600.0
 MAX_PIXELS = 4096 * 2304
 MAX_FRAMES_PER_SECOND = 240
+_PIXEL_RULE = "Pictures of up to 4096 x 2304 are taken."
 
 
 class VideoRefusedError(ValueError):
@@ -38,9 +43,10 @@ def check_video(path: str | Path, max_seconds: float) -> None:
         )
     try:
         with open_stream(path) as (stream, _):
-            width, height = stream.width, stream.height
+            context = stream.codec_context  # None where nothing here decodes it
+            width, height = (context.width, context.height) if context is not None else (0, 0)
         if width * height > MAX_PIXELS:
-            raise VideoRefusedError(f"{path.name}: {width} x {height} pixels. Pictures up to 4096 x 2304 are taken.")
+            raise VideoRefusedError(f"{path.name}: {width} x {height} pixels. {_PIXEL_RULE}")
         info = probe_video(path)
     except VideoDecodingError as error:
         raise VideoRefusedError(without_path(error, path)) from None
@@ -52,6 +58,25 @@ def check_video(path: str | Path, max_seconds: float) -> None:
         raise VideoRefusedError(
             f"{path.name}: {info.fps:.0f} frames a second. At most {MAX_FRAMES_PER_SECOND} are taken."
         )
+
+
+def read_frame(path: str | Path) -> np.ndarray:
+    """A picture file as `[H, W, 3]` uint8.
+
+    Raises:
+        VideoRefusedError: It is no picture, or too large.
+    """
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise VideoRefusedError(f"{path.name}: {image.width} x {image.height} pixels. {_PIXEL_RULE}")
+            return np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError):
+        raise VideoRefusedError(f"{path.name}: not readable as a picture.") from None
 
 
 def without_path(error: Exception, path: str | Path) -> str:

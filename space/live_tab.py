@@ -9,7 +9,9 @@ import gradio as gr
 import numpy as np
 
 from engine import Engine
+from limits import read_frame
 from live import WAITING, LiveState, live_record, live_view, look
+from uploads import Uploads
 from view_parts import refusal
 from wiring import PAGE_ONLY, REFUSALS, as_error, html, require
 
@@ -24,10 +26,12 @@ class LiveTab:
     """
     Args:
         engine: Holds the model.
+        uploads: The folder of uploads.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, uploads: Uploads) -> None:
         self._engine = engine
+        self._uploads = uploads
 
     def build(self) -> None:
         """Put the tab's content on the page, and the endpoint beside it."""
@@ -52,10 +56,11 @@ class LiveTab:
             **PAGE_ONLY,
         )
 
-        frame, answer, remembered = gr.Image(visible=False, label="frame"), gr.JSON(visible=False), gr.State()
+        frame, remembered = gr.Image(type="filepath", visible=False, label="frame"), gr.State()
+        answer = gr.JSON(visible=False, label="answer")
         gr.Button(visible=False).click(self.live, [frame, remembered], [answer, remembered], api_name="live")
 
-    def live(self, frame: np.ndarray, remembered: LiveState | None) -> tuple[dict[str, Any], LiveState]:
+    def live(self, frame: str, remembered: LiveState | None) -> tuple[dict[str, Any], LiveState]:
         """Say what is going on after one more frame of a camera. A frame that comes too early is left out.
 
         Args:
@@ -67,10 +72,12 @@ class LiveTab:
         """
         try:
             require(frame)
-            state, _ = look(self._engine, frame, time.monotonic(), remembered)
+            state, _ = look(self._engine, read_frame(frame), time.monotonic(), remembered)
             return live_record(self._engine, state), state
         except REFUSALS as error:
             raise as_error(error) from None
+        finally:
+            self._uploads.release(frame)
 
     def _show(self, frame: np.ndarray | None, state: LiveState | None) -> tuple[Any, Any]:
         if frame is None:

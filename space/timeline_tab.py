@@ -45,7 +45,7 @@ class TimelineTab:
         """Put the tab's content on the page, and the endpoint beside it."""
         video = video_input(_LABEL, MAX_VIDEO_SECONDS, elem_id="video")
         with gr.Row(elem_classes="rl-examples", equal_height=True):
-            html("<p>No video at hand? A generated one, free to pass on:</p>")
+            html("<p>No video at hand? A generated one, free to pass on; no everyday action is in it:</p>")
             example = gr.Button("One after the other", size="sm", min_width=160)
         with gr.Accordion("Settings", open=False):
             min_score = gr.Slider(0.1, 0.9, 0.5, step=0.05, label="Below this score an action is none of mine")
@@ -68,7 +68,7 @@ class TimelineTab:
             gr.Number(0.5, minimum=0.05, maximum=0.95, visible=False, label="min_score"),
             gr.Checkbox(False, visible=False, label="annotate"),
         ]
-        answers = [gr.JSON(visible=False), gr.Video(visible=False)]
+        answers = [gr.JSON(visible=False, label="answer"), gr.Video(visible=False, label="annotated")]
         gr.Button(visible=False).click(self.timeline, inputs, answers, api_name="timeline", **_ONE_AT_A_TIME)
 
     def timeline(
