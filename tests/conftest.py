@@ -17,6 +17,8 @@ from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
 
+pytest_plugins = ("space_fixtures",)
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 

@@ -15,26 +15,25 @@ PACKAGE = Path(__file__).parents[1]
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", ".*")
 
 
-def stage_space(directory: str | Path, target: str | Path, *, overwrite: bool = False) -> Path:
+def stage_space(directory: str | Path, target: str | Path) -> Path:
     """Copy a Space's files and this package, as it runs now, into one folder.
 
     Args:
         directory: The Space: `app.py`, `README.md`, `requirements.txt` and what they need.
         target: The folder to make; it appears whole or not at all.
-        overwrite: Replace what is there.
 
     Returns:
         `target`.
 
     Raises:
         FileNotFoundError: One of those three files is missing.
-        DatasetError: The target is in the way.
+        DatasetError: The target holds something already.
     """
     directory = Path(directory)
     for name in ("app.py", "README.md", "requirements.txt"):
         if not (directory / name).is_file():
             raise FileNotFoundError(f"{directory / name}: missing. Is {directory} a Space?")
-    target = require_free_target(target, overwrite=overwrite)
+    target = require_free_target(target, overwrite=False)
     with staged_folder(target) as staging:
         shutil.copytree(directory, staging, ignore=_LEFT_OUT, dirs_exist_ok=True)
         shutil.copytree(PACKAGE, staging / PACKAGE.name, ignore=_LEFT_OUT)
