@@ -24,6 +24,8 @@ from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.exporting import ExportSettings, export_model
 from resnet_lstm.inference import EXPORT_FORMATS, Export
 
+pytest_plugins = ("space_fixtures",)
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import resnet_lstm
 from hub_processes import Publisher, hub_environment, run_python
 from loopback_hub import LoopbackHub
+from resnet_lstm.data import DatasetError
+from resnet_lstm.publishing import prepare_space, stage_space
 
 pytest.importorskip("gradio")
+PACKAGE = Path(resnet_lstm.__file__).parent
 REPO = "someone/greeter"
 APP = """
 import gradio as gr
@@ -55,7 +59,12 @@ def test_a_published_space_holds_its_folder_and_runs(
     space = write_space(tmp_path / "space")
     publish("space", space, "--repo", REPO)
     names = ("README.md", "app.py", "requirements.txt")
-    assert loopback_hub.content(REPO, "space") == {name: (space / name).read_bytes() for name in names}
+    content = loopback_hub.content(REPO, "space")
+    package = {name: content.pop(name) for name in list(content) if name.startswith("resnet_lstm/")}
+    assert content == {name: (space / name).read_bytes() for name in names}
+    # An app finds the package beside it.
+    sources = {f"resnet_lstm/{path.relative_to(PACKAGE)}": path.read_bytes() for path in PACKAGE.rglob("*.py")}
+    assert package == sources
     repository = loopback_hub.repository(REPO, "space")
     assert repository.sdk == "gradio"
     publish("space", space, "--repo", REPO)
@@ -67,6 +76,16 @@ def test_a_published_space_holds_its_folder_and_runs(
     repository.host = f"http://127.0.0.1:{port}"
     environment = hub_environment(loopback_hub.url, tmp_path / "home", GRADIO_ANALYTICS_ENABLED="False")
     assert json.loads(run_python(RUN, REPO, port, environment=environment)) == "Hello Hub"
+
+
+def test_a_staged_space_is_what_would_be_published(tmp_path: Path) -> None:
+    space = write_space(tmp_path / "space")
+    staged = stage_space(space, tmp_path / "staged")
+    there = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
+    assert there == set(prepare_space(space).files)
+    assert {"app.py", "resnet_lstm/__init__.py"} < there
+    with pytest.raises(DatasetError, match="staged"):
+        stage_space(space, tmp_path / "staged")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""A webcam in the browser -> what is going on now, frame by frame, at a steady cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from view_parts import bars, curve, in_words, notice
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from engine import Engine
+
+TOP_K = 5
+# A frame that comes this much too early, in parts of the interval, is in time.
+_TOLERANCE = 0.25
+_UNSURE_BELOW = 0.5
+_SECONDS_DRAWN = 30.0
+_MAX_CURVES = 3
+WAITING = notice("Allow the camera and press record. Pictures are looked at as they come, and never kept.")
+
+
+@dataclass
+class LiveState:
+    """What is remembered of a viewer between two frames; nothing of the pictures themselves.
+
+    Attributes:
+        session: What the model goes on from (`LiveSession.state_dict`).
+        due_seconds: When the next frame is wanted, by the server's clock.
+        scores: The moments that are drawn, each with all labels' scores `[L]`.
+        shown: The bars that are on the page.
+    """
+
+    session: dict[str, torch.Tensor] = field(default_factory=dict)
+    due_seconds: float = -1.0
+    scores: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    shown: dict[str, float] = field(default_factory=dict)
+
+
+def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | None) -> tuple[LiveState, bool]:
+    """Take one more frame, unless it comes too early: the model is to see as many a second as it was trained on.
+
+    Args:
+        engine: Holds the model.
+        frame: `[H, W, 3]` uint8.
+        seconds: Its moment, by the server's clock.
+        state: From the call before; None at first.
+
+    Returns:
+        The state to go on from, and whether the frame was looked at.
+    """
+    from resnet_lstm.inference import training_rate
+
+    state = state or LiveState()
+    interval = 1 / training_rate(engine.config)
+    if seconds < state.due_seconds - _TOLERANCE * interval:
+        return state, False
+    if state.due_seconds >= 0 and seconds - state.due_seconds > _SECONDS_DRAWN:
+        state = LiveState()  # the camera was off
+    prediction, session = engine.look(frame.copy(), seconds, state.session)
+    # Counted from the moment that was due, so that the rate holds; after a gap, from the frame.
+    due = (state.due_seconds if seconds < state.due_seconds + interval else seconds) + interval
+    scores = [(s, row) for s, row in state.scores if s > seconds - _SECONDS_DRAWN]
+    return LiveState(session, due, [*scores, (seconds, prediction.scores)], state.shown), True
+
+
+def live_record(engine: Engine, state: LiveState) -> dict[str, Any]:
+    """The last prediction in plain values."""
+    top = _top(engine, state)
+    return {"top": [{"label": label, "score": round(score, 6)} for label, score in top]}
+
+
+def live_view(engine: Engine, state: LiveState) -> str:
+    """The HTML of the last prediction. The bars start from where they were."""
+    top = _top(engine, state)
+    label, score = top[0]
+    before = [state.shown.get(name, 0.0) for name, _ in top]
+    state.shown = dict(top)
+    answer = in_words(label) if score >= _UNSURE_BELOW else f"{in_words(label)}?"
+    kicker = "I see" if score >= _UNSURE_BELOW else "I am not sure"
+    return f"""<article class="rl-card rl-live" aria-label="What the camera shows">
+<div class="rl-answer"><div role="status"><p class="rl-kicker">{kicker}</p>
+<h2>{escape(answer)}</h2></div>{bars(top, before)}</div>
+{_curve(engine, state, [name for name, _ in top[:_MAX_CURVES]])}</article>"""
+
+
+def _top(engine: Engine, state: LiveState) -> list[tuple[str, float]]:
+    scores = state.scores[-1][1]
+    id2label: Mapping[int, str] = engine.config.id2label
+    return [(id2label[int(i)], float(scores[i])) for i in scores.argsort(kind="stable")[::-1][:TOP_K]]
+
+
+def _curve(engine: Engine, state: LiveState, shown: list[str]) -> str:
+    label2id: Mapping[str, int] = engine.config.label2id
+    now = state.scores[-1][0]
+    start = min(state.scores[0][0], now - _SECONDS_DRAWN)
+    moments = [seconds - start for seconds, _ in state.scores]
+    lines = [(label, [float(row[label2id[label]]) for _, row in state.scores]) for label in shown]
+    description = f"The scores of the last {_SECONDS_DRAWN:.0f} seconds."
+    return curve(lines, moments, now - start, description, ends=(f"{_SECONDS_DRAWN:.0f} s ago", "now"))

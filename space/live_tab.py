@@ -1,0 +1,89 @@
+"""The tab that says what a webcam shows, and the endpoint `/live`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engine import Engine
+from limits import read_frame
+from live import WAITING, LiveState, live_record, live_view, look
+from uploads import Uploads
+from view_parts import refusal
+from wiring import PAGE_ONLY, REFUSALS, as_error, html, require
+
+# So many may look at the same time, each for so long before the next in the queue has a turn.
+_VIEWERS, _SECONDS = 2, 180
+# Frames come at least as often as any model wants them; what comes too early is left out.
+_SECONDS_BETWEEN_FRAMES = 0.2
+_CAMERA = {"video": {"width": 320, "height": 240}}
+
+
+class LiveTab:
+    """
+    Args:
+        engine: Holds the model.
+        uploads: The folder of uploads.
+    """
+
+    def __init__(self, engine: Engine, uploads: Uploads) -> None:
+        self._engine = engine
+        self._uploads = uploads
+
+    def build(self) -> None:
+        """Put the tab's content on the page, and the endpoint beside it."""
+        with gr.Row():
+            camera = gr.Image(
+                sources=["webcam"],
+                streaming=True,
+                label="Camera",
+                elem_id="camera",
+                webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
+            )
+            view = html(WAITING, elem_id="live-answer")
+        state = gr.State()
+        camera.stream(
+            self._show,
+            [camera, state],
+            [state, view],
+            stream_every=_SECONDS_BETWEEN_FRAMES,
+            time_limit=_SECONDS,
+            concurrency_limit=_VIEWERS,
+            show_progress="hidden",
+            **PAGE_ONLY,
+        )
+
+        frame, remembered = gr.Image(type="filepath", visible=False, label="frame"), gr.State()
+        answer = gr.JSON(visible=False, label="answer")
+        gr.Button(visible=False).click(self.live, [frame, remembered], [answer, remembered], api_name="live")
+
+    def live(self, frame: str, remembered: LiveState | None) -> tuple[dict[str, Any], LiveState]:
+        """Say what is going on after one more frame of a camera. A frame that comes too early is left out.
+
+        Args:
+            frame: The picture, as soon as it is taken.
+            remembered: Of the frames before; kept by the server for each client.
+
+        Returns:
+            The five best labels with their scores.
+        """
+        try:
+            require(frame)
+            state, _ = look(self._engine, read_frame(frame), time.monotonic(), remembered)
+            return live_record(self._engine, state), state
+        except REFUSALS as error:
+            raise as_error(error) from None
+        finally:
+            self._uploads.release(frame)
+
+    def _show(self, frame: np.ndarray | None, state: LiveState | None) -> tuple[Any, Any]:
+        if frame is None:
+            return gr.skip(), gr.skip()
+        try:
+            new_state, looked = look(self._engine, frame, time.monotonic(), state)
+        except REFUSALS as error:
+            return None, refusal(str(error))
+        return (new_state, live_view(self._engine, new_state)) if looked else (gr.skip(), gr.skip())

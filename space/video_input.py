@@ -1,0 +1,45 @@
+"""The input for videos: files that were uploaded or recorded here, and no links elsewhere."""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+
+import gradio as gr
+
+from limits import MAX_UPLOAD_BYTES, in_clock
+
+_HEIGHT_PIXELS = 260
+_OWN_FILE = "/gradio_api/file="
+
+
+def video_input(label: str, max_seconds: float, **options: object) -> gr.Video:
+    """An input whose label tells how long and how large a video may be; the server sees to it later.
+
+    Gradio would fetch any address that stands in the place of a file, however much it sends. Here only the address of
+    an upload is followed, which is what MCP clients pass, and not by fetching it.
+    """
+    video = gr.Video(
+        label=f"{label}: up to {in_clock(max_seconds)} min, {MAX_UPLOAD_BYTES // 2**20} MB",
+        height=_HEIGHT_PIXELS,
+        sources=["upload", "webcam"],
+        include_audio=True,
+        **options,
+    )
+    take = video.async_move_resource_to_block_cache
+
+    async def take_upload(file: str | Path | None) -> str | None:
+        return await take(_of_this_server(str(file), Path(video.GRADIO_CACHE)))
+
+    # Not by a subclass: Gradio writes a stub file beside the source of each.
+    video.async_move_resource_to_block_cache = take_upload
+    return video
+
+
+def _of_this_server(file: str, folder: Path) -> str:
+    if not file.startswith(("http://", "https://")):
+        return file
+    path = Path(urllib.parse.unquote(file.partition(_OWN_FILE)[2]))
+    if not path.is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise gr.Error("Links are not followed. Please upload the video itself.", print_exception=False)
+    return str(path)

@@ -1,0 +1,210 @@
+"""The endpoints, as programs call them."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bad_videos
+from conftest import SCRIPTS
+from resnet_lstm import probe_video
+from resnet_lstm.data.generated_clips import generate_frames
+from resnet_lstm.data.video_encoding import write_video
+from space_fixtures import ACTIONS, RunningSpace, running_space
+
+gradio_client = pytest.importorskip("gradio_client")
+
+
+@pytest.fixture(scope="module")
+def client(space: RunningSpace) -> Any:
+    return gradio_client.Client(space.url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(space: RunningSpace) -> Iterator[None]:
+    """After each test there is no file of it on the server, but an annotated video that can still be fetched."""
+    yield
+    assert wait_until_nothing_is_kept(space) == []
+
+
+def wait_until_nothing_is_kept(space: RunningSpace) -> list[Path]:
+    for _ in range(600):
+        kept = [path for path in space.kept_files() if not path.name.endswith("-annotated.mp4")]
+        if not kept:
+            return []
+        time.sleep(0.1)
+    return kept
+
+
+def as_the_command_line_says(model: Path, videos: list[Path], *arguments: str) -> list[dict[str, Any]]:
+    answers = videos[0].with_name("answers.jsonl")
+    command = [sys.executable, str(SCRIPTS / "predict.py"), str(model), *map(str, videos), "--json", str(answers)]
+    subprocess.run([*command, *arguments], check=True, capture_output=True)
+    records = [json.loads(line) for line in answers.read_text().splitlines()]
+    return [record | {"source": Path(record["source"]).name} for record in records]
+
+
+def upload(space: RunningSpace, path: Path) -> str:
+    """Upload a file as the page does, and return what the server calls it."""
+    body = b"--line\r\nContent-Disposition: form-data; name=files; filename=" + path.name.encode() + b"\r\n\r\n"
+    body += path.read_bytes() + b"\r\n--line--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=line"}
+    request = urllib.request.Request(f"{space.url}/gradio_api/upload", body, headers)  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - this machine
+        return json.loads(answer.read())[0]
+
+
+def call_with_path(space: RunningSpace, path: str) -> str:
+    """Call `/classify` with a path or an address of our choice, and return what comes back."""
+    data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    headers = {"Content-Type": "application/json"}
+    call = f"{space.url}/gradio_api/call/classify"
+    request = urllib.request.Request(call, json.dumps(data).encode(), headers)  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        event = json.loads(answer.read())["event_id"]
+    with urllib.request.urlopen(f"{call}/{event}") as answer:  # noqa: S310
+        return answer.read().decode()
+
+
+def test_classify_says_what_the_command_line_says(client: Any, trained_model: Path, tmp_path: Path) -> None:
+    clips = [
+        write_video(tmp_path / f"{label}{suffix}", generate_frames(label, 1, seed=3))
+        for label, suffix in zip(ACTIONS, (".avi", ".mp4", ".webm"), strict=True)
+    ]
+    for clip, expected in zip(clips, as_the_command_line_says(trained_model, clips), strict=True):
+        answer = client.predict(gradio_client.handle_file(str(clip)), api_name="/classify")
+        assert answer["top"][0]["label"] == clip.stem
+        assert {key: answer[key] for key in expected} == expected
+
+
+def test_timeline_says_what_the_command_line_says(client: Any, trained_model: Path, tmp_path: Path) -> None:
+    pictures = [picture for n in range(6) for picture in generate_frames(ACTIONS[2 * (n // 3)], n, seed=3)]
+    video = write_video(tmp_path / "both.mp4", pictures)
+    answer, annotated = client.predict(
+        gradio_client.handle_file(str(video)), min_score=0.4, annotate=True, api_name="/timeline"
+    )
+    assert [answer] == as_the_command_line_says(trained_model, [video], "--timeline", "--min-score", "0.4")
+    labels = [segment["label"] for segment in answer["segments"] if segment["label"]]
+    assert (labels[0], labels[-1]) == (ACTIONS[0], ACTIONS[2])
+    assert probe_video(annotated).num_frames == len(pictures)
+
+
+def test_live_follows_a_camera(client: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for picture in generate_frames("green_to_red", 2, seed=3)[::4]:
+        Image.fromarray(picture).save(tmp_path / "frame.png")
+        answer = client.predict(gradio_client.handle_file(str(tmp_path / "frame.png")), api_name="/live")
+    assert answer["top"][0]["label"] == "green_to_red"
+
+
+def test_about_tells_figures_and_limits(client: Any) -> None:
+    figures, limits = client.predict(api_name="/about")
+    assert "Right at the first guess" in figures
+    assert "Limits" in limits
+
+
+def test_only_these_endpoints_are_named(client: Any) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert sorted(named) == ["/about", "/classify", "/live", "/timeline"]
+
+
+@pytest.mark.parametrize("endpoint", ["/classify", "/timeline"])
+def test_a_bad_video_is_refused_in_one_line_without_a_path(client: Any, tmp_path: Path, endpoint: str) -> None:
+    broken = bad_videos.write_silent_codec(tmp_path / "a<b>.mp4")
+    with pytest.raises(gradio_client.exceptions.AppError) as error:
+        client.predict(gradio_client.handle_file(str(broken)), api_name=endpoint)
+    assert "no frame of it can be decoded (h264)" in str(error.value)
+    assert "/" not in str(error.value)
+    assert "<b>" not in str(error.value)
+
+
+def test_nothing_given_is_refused(client: Any) -> None:
+    with pytest.raises(gradio_client.exceptions.AppError, match="Nothing was given to look at"):
+        client.predict(None, api_name="/classify")
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "model", "http://127.0.0.1:9/clip.mp4"])
+def test_no_path_of_the_server_and_no_link_is_taken(space: RunningSpace, trained_model: Path, path: str) -> None:
+    answer = call_with_path(space, str(trained_model / "config.json") if path == "model" else path)
+    assert "event: error" in answer
+    assert "hidden_size" not in answer
+
+
+def test_no_file_of_the_server_is_served(space: RunningSpace, trained_model: Path) -> None:
+    for path in (trained_model / "config.json", space.folder / "log.txt", Path(__file__), SCRIPTS / "predict.py"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(f"{space.url}/gradio_api/file={urllib.parse.quote(str(path))}")  # noqa: S310
+        assert error.value.code in (403, 404)
+
+
+def test_an_oversize_upload_is_refused_before_it_is_read(space: RunningSpace) -> None:
+    address = urllib.parse.urlparse(space.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
+        connection.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 200000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=line\r\n\r\n"
+        )
+        answer = connection.recv(1000).decode()
+    assert answer.startswith("HTTP/1.1 413")
+
+
+def test_a_cancelled_request_stops_computing(client: Any, space: RunningSpace, tmp_path: Path) -> None:
+    pictures = generate_frames("grow", 1, seed=3)
+    times = range(0, 500_000, 500)
+    video = write_video(tmp_path / "long.mp4", (pictures[n % 24] for n in range(1000)), presentation_times=times)
+    job = client.submit(gradio_client.handle_file(str(video)), api_name="/timeline")
+    while not any("part" in answer and answer["part"] for answer, _ in job.outputs()):
+        assert not job.done()
+        time.sleep(0.05)
+    job.cancel()
+    assert wait_until_nothing_is_kept(space) == []
+    idle = processor_seconds(space)
+    time.sleep(2)
+    assert processor_seconds(space) - idle < 1
+
+
+def processor_seconds(space: RunningSpace) -> float:
+    fields = Path(f"/proc/{space.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_endpoints_are_tools_of_an_mcp_server(
+    trained_model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("mcp")
+    clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
+    with running_space(trained_model, tmp_path_factory.mktemp("mcp"), "--mcp") as with_tools:
+        address = f"{with_tools.url}/gradio_api/file={upload(with_tools, clip)}"
+        names, answer = asyncio.run(use_tools(with_tools.url, address))
+        assert sorted(names) == ["about", "classify", "live", "timeline"]
+        assert answer["top"][0]["label"] == "grow"
+        assert with_tools.kept_files() == []
+
+
+async def use_tools(url: str, video: str) -> tuple[list[str], dict[str, Any]]:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        streamable_http_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = await session.list_tools()
+        result = await session.call_tool("classify", {"video": video})
+        return [tool.name for tool in tools.tools], ast.literal_eval(result.content[0].text)  # type: ignore[union-attr]

@@ -1,0 +1,215 @@
+"""The page, as people use it: in a real browser, at a desk and on a phone, in light and in dark."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bad_videos
+from limits import MAX_UPLOAD_BYTES
+from resnet_lstm.data.generated_clips import generate_frames
+from resnet_lstm.data.video_encoding import write_video
+from space_fixtures import RunningSpace
+
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+TIMEOUT_MILLISECONDS = 120_000
+
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, space: RunningSpace) -> Iterator[OpenPage]:
+    """Opens the page; in the end no script has failed, and nothing was fetched from elsewhere."""
+    contexts, errors = [], []
+
+    def open_it(size: str = "desk", theme: str = "light") -> Any:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme, permissions=["camera"], has_touch=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: errors.append(request.url) if is_elsewhere(request.url) else None)
+        page.goto(space.url)
+        page.wait_for_selector("#clip input[type=file]", state="attached")
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def is_elsewhere(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def open_tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def upload(page: Any, path: Path, where: str = "#clip") -> None:
+    page.set_input_files(f"{where} input[type=file]", str(path))
+
+
+def shown_frame(page: Any) -> int:
+    """The number of the one frame that is shown large."""
+    script = "pictures => pictures.flatMap((p, i) => getComputedStyle(p).visibility == 'visible' ? [i] : [])"
+    (number,) = page.eval_on_selector_all(".rl-picture", script)
+    return number
+
+
+def start_camera(page: Any) -> None:
+    open_tab(page, "Live")
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera .capture-button").click()
+
+
+@pytest.mark.parametrize(("label", "suffix"), [("grow", ".avi"), ("brighten", ".mp4"), ("green_to_red", ".webm")])
+def test_an_upload_is_answered_in_words(open_page: OpenPage, tmp_path: Path, label: str, suffix: str) -> None:
+    page = open_page()
+    upload(page, write_video(tmp_path / f"clip{suffix}", generate_frames(label, 4, seed=3)))
+    answer = page.locator(".rl-clip h2")
+    answer.wait_for()
+    assert answer.inner_text().lower().replace(" ", "_") == label
+    assert page.locator(".rl-clip .rl-bars li").count() == 3
+    assert page.locator(".rl-frame").count() == 16
+
+
+def test_a_frame_says_what_it_says_by_pointing_clicking_and_keys(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    upload(page, write_video(tmp_path / "clip.mp4", generate_frames("grow", 4, seed=3)))
+    page.wait_for_selector(".rl-clip")
+    chosen = shown_frame(page)
+    other = (chosen + 5) % 16
+    page.hover(f".rl-frame:nth-child({other + 1})")
+    assert shown_frame(page) == other
+    page.hover(".rl-clip h2")
+    assert shown_frame(page) == chosen
+    page.click(".rl-frame:nth-child(3)")
+    page.hover(".rl-clip h2")
+    assert shown_frame(page) == 2
+    page.keyboard.press("ArrowRight")
+    assert shown_frame(page) == 3
+    spoken = page.locator(".rl-frame:nth-child(4) input").get_attribute("aria-label")
+    assert re.fullmatch(r"Frame 4 of 16, at 0\.2 seconds: .+ \d+\s%; [+-]\d+ % of the decision", spoken)
+
+
+def test_an_example_is_reached_and_answered_by_keyboard_alone(open_page: OpenPage) -> None:
+    page = open_page()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText") == "Green to red":
+            break
+    page.keyboard.press("Enter")
+    page.locator(".rl-clip h2", has_text="Green to red").wait_for()
+
+
+def test_a_video_gets_a_timeline_a_table_and_an_annotated_copy(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    open_tab(page, "Timeline")
+    labels = ["grow"] * 4 + ["green_to_red"] * 4
+    pictures = [picture for n, label in enumerate(labels) for picture in generate_frames(label, n, seed=3)]
+    upload(page, write_video(tmp_path / "both.mp4", pictures), "#video")
+    page.wait_for_selector("video[src*=both-annotated]")
+    segments = page.locator(".rl-track li").all()
+    names = [segment.locator("span").first.inner_text() for segment in segments]
+    assert (names[0], names[-1]) == ("Grow", "Green to red")
+    segments[-1].focus()
+    assert page.locator(".rl-tip").last.is_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == "both.csv"
+    assert "green_to_red" in Path(download.value.path()).read_text()
+
+
+def test_the_camera_is_followed_live(open_page: OpenPage, space: RunningSpace) -> None:
+    page = open_page()
+    start_camera(page)
+    page.locator(".rl-live h2", has_text="Green to red").wait_for()
+    first = page.locator(".rl-live .rl-curve polyline").first.get_attribute("points")
+    page.wait_for_function(
+        "first => document.querySelector('.rl-live .rl-curve polyline').getAttribute('points') != first", arg=first
+    )
+    page.locator("#camera").get_by_text("Stop").click()
+    assert space.kept_files() == []
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (bad_videos.write_sound_only, "clip.mp4: no video stream (found: audio)"),
+        (bad_videos.write_broken, "clip.mp4: not readable as a video"),
+        (bad_videos.write_silent_codec, "clip.mp4: no frame of it can be decoded"),
+        (lambda path: bad_videos.write_too_long(path, 61), "At most 1:00 are taken here"),
+    ],
+    ids=["no video stream", "broken", "silent codec", "too long"],
+)
+def test_a_bad_upload_is_refused_on_the_page(
+    open_page: OpenPage, tmp_path: Path, screenshots: Path, write: Callable[[Path], Path], message: str
+) -> None:
+    page = open_page()
+    upload(page, write(tmp_path / "clip.mp4"))
+    refusal = page.get_by_role("alert").filter(has_text=message)
+    refusal.wait_for()
+    assert "Traceback" not in page.content()
+    page.screenshot(path=screenshots / "refused.png")
+
+
+def test_an_upload_that_is_too_large_is_refused_on_the_page(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(MAX_UPLOAD_BYTES + 1)
+    upload(page, large)
+    page.get_by_text("exceeds the maximum").first.wait_for()
+
+
+def test_a_closed_page_stops_the_work(open_page: OpenPage, space: RunningSpace, tmp_path: Path) -> None:
+    page = open_page()
+    open_tab(page, "Timeline")
+    pictures = generate_frames("grow", 1, seed=3)
+    times = range(0, 500_000, 500)
+    long = write_video(tmp_path / "long.mp4", (pictures[n % 24] for n in range(1000)), presentation_times=times)
+    upload(page, long, "#video")
+    page.wait_for_selector(".rl-working progress[value]")
+    page.close()
+    for _ in range(600):
+        if not any(path.name == "long.mp4" for path in space.kept_files()):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the upload of a closed page is still there")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_tab_fits_and_is_pictured(open_page: OpenPage, screenshots: Path, size: str, theme: str) -> None:
+    page = open_page(size, theme)
+
+    def picture(name: str) -> None:
+        page.wait_for_timeout(500)
+        page.screenshot(path=screenshots / f"{name}-{size}-{theme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
+
+    picture("start")
+    page.get_by_role("button", name="Green to red").click()
+    page.wait_for_selector(".rl-clip")
+    picture("classify")
+    open_tab(page, "Timeline")
+    page.get_by_role("button", name="One after the other").click()
+    page.wait_for_selector("video[src*=annotated]")
+    picture("timeline")
+    start_camera(page)
+    page.locator(".rl-live").wait_for()
+    page.wait_for_timeout(3000)
+    picture("live")
+    open_tab(page, "About")
+    page.wait_for_selector(".rl-matrix")
+    picture("about")
