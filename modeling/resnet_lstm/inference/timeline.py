@@ -235,8 +235,11 @@ class _Moments:
     def __init__(self, model: ResNetLSTMForVideoClassification, known_score: KnownScore | None) -> None:
         self._model = model
         self._known_score = known_score
-        self._sums: list[np.ndarray] = []  # [L + 1] each: logits, and the share of known
-        self._counts: list[int] = []
+        self._num_frames = 0
+        # Logits, and the share of known. One block that doubles: small arrays of their own, each allocated among the
+        # pictures that come and go, would keep the allocator from using the pictures' memory again.
+        self._sums = np.zeros((1024, model.config.num_labels + 1), np.float32)
+        self._counts = np.zeros(1024, np.float32)
 
     def add(self, windows: Iterable[Window]) -> None:
         for _, group in itertools.groupby(windows, key=lambda window: len(window.frames)):
@@ -252,16 +255,16 @@ class _Moments:
                 self._add_one(window.frames, rows)
 
     def _add_one(self, frames: range, rows: np.ndarray) -> None:
-        while len(self._sums) <= frames[-1]:
-            self._sums.append(np.zeros(rows.shape[1], np.float32))
-            self._counts.append(0)
-        for frame, row in zip(frames, rows, strict=True):
-            self._sums[frame] += row
-            self._counts[frame] += 1
+        self._num_frames = max(self._num_frames, frames[-1] + 1)
+        while self._num_frames > len(self._sums):
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        self._sums[frames.start : frames.stop : frames.step] += rows
+        self._counts[frames.start : frames.stop : frames.step] += 1
 
     def scores_and_known(self) -> tuple[np.ndarray, np.ndarray]:
         """`[F, L]`, the softmax of the logits, and `[F]`."""
-        means = np.stack(self._sums) / np.array(self._counts, np.float32)[:, None]  # [F, L + 1]
+        means = self._sums[: self._num_frames] / self._counts[: self._num_frames, None]  # [F, L + 1]
         logits, known = means[:, :-1], means[:, -1]
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = exponentials / exponentials.sum(axis=1, keepdims=True)
