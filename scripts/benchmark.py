@@ -48,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="directory")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/benchmark")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL, whose card then tells them")
     parser.add_argument("--parts", nargs="+", choices=(*DEFAULT_PARTS, "memory"), default=DEFAULT_PARTS)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no long video, in two minutes")
     parser.add_argument("--peers", action="store_true", help="time other networks too")
@@ -56,7 +56,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
     args = parser.parse_args(arguments)
     if args.output is None:
-        args.output = args.model / "benchmark"
+        args.output = args.model
     return args
 
 

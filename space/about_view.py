@@ -60,10 +60,12 @@ def _limits(name: str) -> str:
 def _figures(metrics: Mapping[str, Any]) -> str:
     leaky = " The split is leaky: these figures are too high." if metrics["leaky"] else ""
     confidence = f"{100 * metrics['bootstrap']['confidence']:g} %"
+    # Of five classes or fewer, all are within the first five.
+    shown = {key: words for key, words in _FIGURES.items() if key != "top5" or len(metrics["label_names"]) > 5}
     tiles = "".join(
         f"<div><dt>{words}</dt><dd>{100 * metrics[key]['value']:.1f} %</dd>"
         f'<dd class="rl-interval">{100 * metrics[key]["low"]:.1f} to {100 * metrics[key]["high"]:.1f} %</dd></div>'
-        for key, words in _FIGURES.items()
+        for key, words in shown.items()
     )
     return (
         f'<section class="rl-card"><h3>How good it is</h3><dl class="rl-figures">{tiles}</dl>'

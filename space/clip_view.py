@@ -86,7 +86,8 @@ def _answer(top: list[tuple[str, float]], *, none_of_mine: bool) -> tuple[str, s
         return "I see", "None of my actions", f"The nearest would be “{label}”, but it does not look like it."
     if score < _UNSURE_BELOW:
         return "I am not sure", f"{label}?", f"{percent(score)} sure: take it for a guess."
-    return "I see", label, f"{percent(score)} sure."
+    sure = "More than 99 %" if score >= 0.995 else percent(score)
+    return "I see", label, f"{sure} sure."
 
 
 def _end_seconds(seconds: np.ndarray) -> float:

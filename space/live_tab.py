@@ -19,6 +19,8 @@ from wiring import PAGE_ONLY, REFUSALS, as_error, html, require
 _VIEWERS, _SECONDS = 2, 180
 # Frames come at least as often as any model wants them; what comes too early is left out.
 _SECONDS_BETWEEN_FRAMES = 0.2
+# Below twice this width, as on a phone, the answer stands below the camera.
+_COLUMN_PIXELS = 320
 _CAMERA = {"video": {"width": 320, "height": 240}}
 
 
@@ -41,9 +43,10 @@ class LiveTab:
                 streaming=True,
                 label="Camera",
                 elem_id="camera",
+                min_width=_COLUMN_PIXELS,
                 webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
             )
-            view = html(WAITING, elem_id="live-answer")
+            view = html(WAITING, elem_id="live-answer", min_width=_COLUMN_PIXELS)
         state = gr.State()
         camera.stream(
             self._show,

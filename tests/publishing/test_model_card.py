@@ -215,11 +215,11 @@ def test_card_is_replaced_whole(tmp_path: Path) -> None:
 def test_speed_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     assert "## Speed" not in card_text(tmp_path, metrics())
     figures = [
-        {"name": "a clip", "median": 0.8125, "unit": "s"},
-        {"name": "OpenVINO", "median": 1.5, "relative_to": "eager"},
+        {"name": "limit", "median": 1.0, "relative_to": "limit"},
+        {"name": "OpenVINO", "median": 1.4567, "relative_to": "limit"},
     ]
     text = card_text(tmp_path, metrics(), benchmark={"figures": figures})
-    assert "| a clip | 0.8125 s |  |\n| OpenVINO | 1.5 | eager |" in text
+    assert "| limit | 1.00 | limit |\n| OpenVINO | 1.46 | limit |" in text
 
 
 def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:

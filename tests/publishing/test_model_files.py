@@ -20,14 +20,14 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_the_card_is_written_for_the_repository(trained_dir: Path) -> None:
-    benchmark = {"figures": [{"name": "a clip, CPU", "median": 1.25, "unit": "s"}]}
+    benchmark = {"figures": [{"name": "a clip, CPU", "median": 1.25, "relative_to": "limit"}]}
     (trained_dir / "benchmark.json").write_text(json.dumps(benchmark))
     publication = prepare_model(trained_dir, REPO, dataset="someone/actions", license="mit")
     card: Any = ModelCard(publication.card)
     assert (card.data.datasets, card.data.license) == (["someone/actions"], "mit")
     assert f'from_pretrained("{REPO}"' in card.text
     assert "runs/tiny" not in publication.card
-    assert "| a clip, CPU | 1.25 s |" in card.text
+    assert "| a clip, CPU | 1.25 | limit |" in card.text
     assert not publication.warnings
     assert publication.files["benchmark.json"] == trained_dir / "benchmark.json"
 

@@ -11,8 +11,6 @@ import pytest
 import resnet_lstm
 from hub_processes import Publisher, hub_environment, run_python
 from loopback_hub import LoopbackHub
-from resnet_lstm.data import DatasetError
-from resnet_lstm.publishing import prepare_space, stage_space
 
 pytest.importorskip("gradio")
 PACKAGE = Path(resnet_lstm.__file__).parent
@@ -76,16 +74,6 @@ def test_a_published_space_holds_its_folder_and_runs(
     repository.host = f"http://127.0.0.1:{port}"
     environment = hub_environment(loopback_hub.url, tmp_path / "home", GRADIO_ANALYTICS_ENABLED="False")
     assert json.loads(run_python(RUN, REPO, port, environment=environment)) == "Hello Hub"
-
-
-def test_a_staged_space_is_what_would_be_published(tmp_path: Path) -> None:
-    space = write_space(tmp_path / "space")
-    staged = stage_space(space, tmp_path / "staged")
-    there = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
-    assert there == set(prepare_space(space).files)
-    assert {"app.py", "resnet_lstm/__init__.py"} < there
-    with pytest.raises(DatasetError, match="staged"):
-        stage_space(space, tmp_path / "staged")
 
 
 @pytest.mark.parametrize(

@@ -207,4 +207,4 @@ async def use_tools(url: str, video: str) -> tuple[list[str], dict[str, Any]]:
         await session.initialize()
         tools = await session.list_tools()
         result = await session.call_tool("classify", {"video": video})
-        return [tool.name for tool in tools.tools], ast.literal_eval(result.content[0].text)  # type: ignore[union-attr]
+        return [tool.name for tool in tools.tools], ast.literal_eval(result.content[0].text)

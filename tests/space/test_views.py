@@ -43,7 +43,7 @@ def timeline() -> Timeline:
         fps=1,
         seconds=np.arange(6) + 0.5,
         scores=np.full((6, 2), 0.5, np.float32),
-        known=None,
+        known=np.full(6, 0.9, np.float32),
         segments=segments,
         thumbnails=[Thumbnail(0.5, np.zeros((24, 32, 3), np.uint8))],
     )

@@ -52,7 +52,7 @@ def write_model_card(
         baseline: `EvaluationReport.to_dict()` of the order-blind baseline on the same split, or None. May hold
             `"difference"`, the intervals of model minus baseline (`paired_difference`, each `to_dict()`).
         dataset: The data in facts.
-        benchmark: Measured speed, `{"figures": [{"name", "median", "unit", "relative_to"}, ...]}`, or None.
+        benchmark: Measured speed, `{"figures": [{"name", "median", "relative_to"}, ...]}`, or None.
 
     Returns:
         The path of the card.
@@ -304,11 +304,9 @@ def _speed(benchmark: Mapping[str, Any] | None) -> str:
     figures = (benchmark or {}).get("figures") or []
     if not figures:
         return ""
-    rows = [
-        (figure["name"], f"{figure['median']:g} {figure.get('unit', '')}".strip(), figure.get("relative_to", ""))
-        for figure in figures
-    ]
-    return f"## Speed\n\n{table(('what', 'median', 'relative to'), rows)}"
+    rows = [(figure["name"], f"{figure['median']:.2f}", figure["relative_to"]) for figure in figures]
+    note = "Ratios of what was measured side by side; `scripts/benchmark.py` measures them on another machine."
+    return f"## Speed\n\n{note}\n\n{table(('what', 'time, as a multiple', 'of'), rows)}"
 
 
 def _limits(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub import ModelCard
 
 from .card_check import check_model_card
 from .cards import CARD_FILE, parse_card
 from .errors import PublishingError
-from .facts import FACTS_FILE, read_facts, read_json, sha256_of
+from .facts import FACTS_FILE, CardFacts, read_facts, read_json, sha256_of
 from .model_card import model_card
 from .publication import Publication
 
@@ -63,41 +63,63 @@ def prepare_model(
     if not directory.is_dir():
         raise PublishingError(f"{directory}: no such directory. Train a model first.")
     _check_files(directory)
-    metrics = read_json(directory / METRICS_FILE)
-    assert metrics is not None  # noqa: S101 - it is one of the required files
+    figures = _read_figures(directory)
     facts = read_facts(directory)
-    baseline = read_json(directory / BASELINE_METRICS_FILE)
-    benchmark = read_json(directory / BENCHMARK_FILE)
-    sources: list[Mapping[str, Any] | None] = [baseline, benchmark, facts]
-    old = _read_card(directory)
+    text = _read_card(directory)
+    old = None if text is None else parse_card(text, directory / CARD_FILE, ModelCard)
     if old is not None:
-        check_model_card(parse_card(old, directory / CARD_FILE, ModelCard), metrics, *sources)
+        _check_card(old, figures, facts)
 
     warnings = []
-    if facts is not None and (old is None or sha256_of(old) == facts.get("card_sha256")):
-        facts["model"]["repo_id"] = repo_id
-        if dataset:
-            facts["dataset"]["repo_id"] = dataset
-        if license:
-            facts["model"]["license"] = license
-        pictures = [path.name for path in directory.glob("*.png")]
-        card = parse_card(model_card(facts, metrics, baseline, benchmark, pictures), CARD_FILE, ModelCard)
+    if facts is not None and (text is None or sha256_of(text) == facts.get("card_sha256")):
+        card = _written_anew(directory, figures, facts, repo_id, dataset, license)
     elif old is not None:
         why = f"was edited since {FACTS_FILE} was written" if facts else f"stands without {FACTS_FILE}"
         warnings.append(f"{CARD_FILE} {why}: it is published as it is; check the names in its examples")
-        card = parse_card(old, directory / CARD_FILE, ModelCard)
+        card = old
         card.data.datasets = [dataset] if dataset else card.data.datasets
         card.data.license = license or card.data.license
     else:
         raise PublishingError(f"{directory}: has neither {CARD_FILE} nor {FACTS_FILE} to write one from. Train again.")
     _check_licence_and_dataset(card)
-    check_model_card(card, metrics, *sources)
+    _check_card(card, figures, facts)
 
     files: dict[str, Path | bytes] = {path: directory / path for path in _published(directory)}
     left_out = sorted(path for path in _all_files(directory) if path not in files)
     if left_out:
-        warnings.append(f"left out, since no user of the model needs them: {', '.join(left_out)}")
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        warnings.append(f"left out, since no user of the model needs them: {', '.join(left_out[:5])}{more}")
     return Publication("model", {**files, CARD_FILE: str(card).encode("utf-8")}, tuple(warnings))
+
+
+class _Figures(NamedTuple):
+    """What was measured: a card is written from it and held against it."""
+
+    metrics: dict[str, Any]
+    baseline: dict[str, Any] | None
+    benchmark: dict[str, Any] | None
+
+
+def _read_figures(directory: Path) -> _Figures:
+    metrics = read_json(directory / METRICS_FILE)
+    assert metrics is not None  # noqa: S101 - it is one of the required files
+    return _Figures(metrics, read_json(directory / BASELINE_METRICS_FILE), read_json(directory / BENCHMARK_FILE))
+
+
+def _written_anew(
+    directory: Path, figures: _Figures, facts: CardFacts, repo_id: str, dataset: str | None, license: str | None
+) -> Any:
+    facts["model"]["repo_id"] = repo_id
+    if dataset:
+        facts["dataset"]["repo_id"] = dataset
+    if license:
+        facts["model"]["license"] = license
+    pictures = [path.name for path in directory.glob("*.png")]
+    return parse_card(model_card(facts, *figures, pictures), CARD_FILE, ModelCard)
+
+
+def _check_card(card: Any, figures: _Figures, facts: CardFacts | None) -> None:
+    check_model_card(card, figures.metrics, figures.baseline, figures.benchmark, facts)
 
 
 def _check_files(directory: Path) -> None:
