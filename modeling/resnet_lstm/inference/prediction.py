@@ -106,7 +106,8 @@ def predict_clips(
     model.eval()
     num_threads = num_threads or min(8, max(1, (os.cpu_count() or 2) // 2))
     try:
-        with ThreadPoolExecutor(num_threads) as pool:
+        # Threads of PyTorch's own in these threads, small as their work is, would slow down those of the model.
+        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             loaded = _map_ahead(pool, sources, processor, ahead=num_threads + batch_size)
             if sure_at is not None:
                 yield from (_predict_until_sure(model, clip, sure_at) for clip in loaded)
