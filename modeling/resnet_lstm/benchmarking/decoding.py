@@ -88,7 +88,7 @@ def _opencv_sequential(path: Path, indices: list[int]) -> np.ndarray:
     for index in range(indices[-1] + 1):
         capture.grab()
         if index in indices:
-            frames += [_opencv_picture(*capture.retrieve(), frames)] * indices.count(index)
+            frames += [_opencv_picture(capture.retrieve(), frames)] * indices.count(index)
     capture.release()
     return np.stack(frames)
 
@@ -100,14 +100,15 @@ def _opencv_seeking(path: Path, indices: list[int]) -> np.ndarray:
     frames: list[np.ndarray] = []
     for index in indices:
         capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-        frames.append(_opencv_picture(*capture.read(), frames))
+        frames.append(_opencv_picture(capture.read(), frames))
     capture.release()
     return np.stack(frames)
 
 
-def _opencv_picture(there: bool, picture: np.ndarray, before: list[np.ndarray]) -> np.ndarray:
+def _opencv_picture(retrieved: tuple[bool, np.ndarray], before: list[np.ndarray]) -> np.ndarray:
     import cv2
 
+    there, picture = retrieved
     # It has no picture for the empty packets of XviD's packed B-frames.
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if there else before[-1]
 
