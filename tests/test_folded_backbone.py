@@ -120,6 +120,20 @@ def test_a_backbone_of_another_make_can_take_the_place(tiny_model: ResNetLSTMFor
     assert pixel_values.grad is not None
 
 
+def test_a_module_in_the_place_is_not_saved_and_can_be_replaced(
+    tiny_model: ResNetLSTMForVideoClassification,
+) -> None:
+    saved = tiny_model.state_dict().keys()
+    tiny_model.compile_for_inference(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(16)))
+    assert tiny_model.state_dict().keys() == saved
+    tiny_model.compile_for_inference(lambda frames: torch.ones(len(frames), 16))
+    with torch.no_grad():
+        outputs = tiny_model(torch.randn(1, 5, 3, 32, 32), output_frame_features=True)
+    assert (outputs.frame_features == 1).all()
+    tiny_model.train()
+    assert tiny_model.resnet_lstm.compiled_backbone is None
+
+
 def test_the_real_backbone_is_the_same_folded(resnet50_path: Path) -> None:
     model = ResNetLSTMForVideoClassification.from_backbone(resnet50_path).eval().resnet_lstm
     pixel_values = torch.randn(1, 2, 3, 224, 224)

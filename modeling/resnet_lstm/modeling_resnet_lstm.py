@@ -133,7 +133,9 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
                 until the model is trained, moved or cast.
         """
         base: ResNetLSTMModel = self.base_model
-        base.compiled_backbone = FoldedBackbone(base.backbone) if backbone is None else backbone
+        compiled = FoldedBackbone(base.backbone) if backbone is None else backbone
+        # Past `nn.Module`, which would save a module that is assigned with the model's own weights.
+        object.__setattr__(base, "compiled_backbone", compiled)
 
     def _set_backbone_training(self, *, weights: bool, batch_norm: bool) -> None:
         base: ResNetLSTMModel = self.base_model
