@@ -271,11 +271,13 @@ def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.
             if not streams:
                 found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
                 raise VideoDecodingError(f"{name}: no video stream (found: {found}). Is it a video file?")
-            stream = streams[0]
+            stream, context = streams[0], streams[0].codec_context
+            if context is None:
+                raise VideoDecodingError(f"{name}: not readable as a video (Decoder not found).")
             # Several frames at a time: few files are cut into slices, which PyAV's default would share out.
-            stream.thread_type = "FRAME"
-            small = stream.width * stream.height < _LEAST_PIXELS_FOR_THREADS
-            stream.codec_context.thread_count = 1 if small else num_threads
+            context.thread_type = "FRAME"
+            small = context.width * context.height < _LEAST_PIXELS_FOR_THREADS
+            context.thread_count = 1 if small else num_threads
             yield stream, name
     except av.error.FFmpegError as error:
         raise VideoDecodingError(f"{name}: not readable as a video ({error.strerror}).") from error
