@@ -75,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
             failed |= result.failed
             accelerator.print(f"{split}: {result.extracted} extracted, {result.cached} were there already")
         accelerator.print(f"{time.monotonic() - started:.1f} s, features in {cache.directory}")
+        # A process that ends while it is still connected may take another one down with it.
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
