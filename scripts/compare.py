@@ -3,11 +3,13 @@
     python scripts/compare.py --dataset data/ucf101-25 --output comparison
     python scripts/compare.py --dataset data/ucf101-25 --output comparison --recipes mean-of-frames resnet-lstm
     python scripts/compare.py --dataset data/ucf101-25 --output comparison --few-clips
+    python scripts/compare.py --dataset data/ucf101-25 --output comparison --unknown
 
 Every clip is scored by models that have not seen its group. The test split stays closed unless --splits names it.
 Trainings that are done are kept in OUTPUT: run it again to go on, or to add recipes. Writes comparison.json,
 comparison.csv, comparison.md and gains.png; with --few-clips, accuracy by the number of training clips a class, into
-few_clips.json, few_clips.csv, few_clips.md and few_clips.png.
+few_clips.json, few_clips.csv, few_clips.md and few_clips.png; with --unknown, how well clips of classes that were left
+out of training are told from the others, into unknown.json, unknown.csv, unknown.md and unknown.png.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ import numpy as np
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.comparison import (
     BASELINE,
+    DEFAULT,
     RECIPES,
     CrossValidation,
     FewClipsPoint,
     Fold,
     LabelledClips,
+    UnknownResult,
+    class_folds,
     compare,
     cross_validate,
     few_clips_markdown,
     group_folds,
+    leave_out_classes,
     plot_gains,
     reduced_folds,
     to_markdown,
@@ -49,6 +55,7 @@ from resnet_lstm.features import (
 )
 
 FEW_CLIPS = (1, 2, 5, 10, 20)
+NUM_CLASS_FOLDS = 5
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -65,6 +72,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--few-clips", action="store_true", help="train on 1, 2, 5, 10, 20 and all clips of each class"
     )
+    parser.add_argument(
+        "--unknown", action="store_true", help="leave classes out in turn, and tell their clips from the others"
+    )
     parser.add_argument("--num-folds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--num-seeds", type=int, default=3, help="trainings of each fold (default: %(default)s)")
     parser.add_argument(
@@ -78,7 +88,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
     args = parser.parse_args(arguments)
-    if args.baseline not in args.recipes:
+    if args.few_clips and args.unknown:
+        parser.error("--few-clips and --unknown are two comparisons: choose one")
+    if args.unknown:
+        args.recipes = [DEFAULT]
+    elif args.baseline not in args.recipes:
         args.recipes.insert(0, args.baseline)
     return args
 
@@ -103,6 +117,25 @@ def main(arguments: list[str] | None = None) -> int:
         def scores(name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> CrossValidation:
             return cross_validate(name, RECIPES[name], clips, folds, seeds, features, args.backbone, args.output)
 
+        facts = {
+            "dataset": args.dataset.name,
+            "splits": args.splits,
+            "clips": len(clips),
+            "groups": len(set(clips.groups)),
+            "folds": args.num_folds,
+            "seeds": args.num_seeds,
+        }
+        if args.unknown:
+            trials = []
+            for seed in seeds:
+                left_out = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
+                trials += leave_out_classes(
+                    DEFAULT, RECIPES[DEFAULT], clips, folds, left_out, seed, features, args.backbone, args.output
+                )
+            result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
+            result.write(args.output, facts, f"{title}, a fifth of the classes left out of each")
+            print(result.to_markdown())
+            return 0
         if args.few_clips:
             points = []
             for size in (*FEW_CLIPS, None):
@@ -118,16 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         results = {name: scores(name, folds, seeds) for name in args.recipes}
         rows = compare(results, RECIPES, clips, args.baseline)
-        facts = {
-            "dataset": args.dataset.name,
-            "splits": args.splits,
-            "clips": len(clips),
-            "groups": len(set(clips.groups)),
-            "baseline": args.baseline,
-            "folds": args.num_folds,
-            "seeds": args.num_seeds,
-        }
-        write_table(rows, facts, args.output)
+        write_table(rows, {**facts, "baseline": args.baseline}, args.output)
         plot_gains(args.output / "gains.png", rows, args.baseline, title)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

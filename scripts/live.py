@@ -28,7 +28,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--half-life", type=float, metavar="SECONDS", help="when a frame counts half (default: by a clip's length)"
     )
-    parser.add_argument("--min-known", type=float, default=0.3, help="below it none of the actions is there")
+    parser.add_argument(
+        "--min-known", type=float, help="below it none of the actions is there (default: the model's own)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a frame")
     return parser.parse_args(arguments)
 
@@ -39,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         model, processor = load_model(args.model)
         session = LiveSession(model, processor, half_life_seconds=args.half_life)
+        min_known = model.config.known_threshold if args.min_known is None else args.min_known
         with contextlib.ExitStack() as stack:
             json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
             stack.callback(print)  # leaves the moving line
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
                 prediction = session.update(frame.picture, frame.seconds)
                 top = [(model.config.id2label[i], float(prediction.scores[i])) for i in prediction.top_k(3)]
                 answers = "  ".join(f"{label} {100 * score:.0f} %" for label, score in top)
-                if prediction.known < args.min_known:
+                if prediction.is_unknown(min_known):
                     answers = f"{NO_KNOWN_ACTION} ({answers})"
                 line = f"{frame.seconds:8.1f} s  {answers}"
                 width = shutil.get_terminal_size().columns - 1
@@ -54,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if json_file:
                     record = {
                         "seconds": round(frame.seconds, 3),
-                        "known": prediction.known,
+                        "known": prediction.known_score,
                         "top": [{"label": label, "score": score} for label, score in top],
                     }
                     json_file.write(json.dumps(record, ensure_ascii=False) + "\n")

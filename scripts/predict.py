@@ -7,6 +7,7 @@
     python scripts/predict.py runs/ucf101-25 match.mp4 --timeline --annotate match-annotated.mp4
     python scripts/predict.py runs/ucf101-25 clip.mp4 --runtime openvino --int8
 
+Where the model knows what it does not know, a clip that is probably none of its actions is said to be so.
 With --timeline a video is no clip of one action: it is said what happens in it, and when.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
 """
@@ -25,7 +26,12 @@ from typing import Any, TextIO
 
 from tqdm.auto import tqdm
 
-from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
+from resnet_lstm import (
+    ResNetLSTMConfig,
+    ResNetLSTMForVideoClassification,
+    ResNetLSTMVideoProcessor,
+    VideoDecodingError,
+)
 from resnet_lstm.inference import (
     RUNTIMES,
     ClipPrediction,
@@ -58,7 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     timeline.add_argument("--fps", type=float, help="frames a second to look at (default: as the model was trained)")
     timeline.add_argument("--min-score", type=float, default=0.2, help="below it an action is none that is known")
     timeline.add_argument(
-        "--min-known", type=float, default=0.3, help="nor is any where one is less probable than this"
+        "--min-known", type=float, help="nor is any where one is less probable than this (default: the model's own)"
     )
     timeline.add_argument("--plot", type=Path, metavar="FILE", help="draw the actions over time")
     timeline.add_argument("--annotate", type=Path, metavar="FILE", help="write the video with the actions in it")
@@ -76,12 +82,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def to_record(prediction: ClipPrediction | FailedClip, id2label: dict[int, str], top_k: int) -> dict[str, Any]:
+def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig, top_k: int) -> dict[str, Any]:
     if isinstance(prediction, FailedClip):
         return {"source": prediction.source, "error": prediction.error}
-    scores, shares = prediction.scores, prediction.frame_shares()
+    scores, shares, id2label = prediction.scores, prediction.frame_shares(), config.id2label
     return {
         "source": prediction.source,
+        "known": None if prediction.known_score is None else round(prediction.known_score, 6),
+        "none_of_my_actions": prediction.is_unknown(config.known_threshold),
         "top": [{"label": id2label[i], "score": round(float(scores[i]), 6)} for i in prediction.top_k(top_k)],
         "frames": [
             {"seconds": round(float(second), 3), "share": round(float(share), 6)}
@@ -93,16 +101,17 @@ def to_record(prediction: ClipPrediction | FailedClip, id2label: dict[int, str],
 def write_csv_rows(file: TextIO, record: dict[str, Any]) -> None:
     writer = csv.writer(file)
     if "error" in record:
-        writer.writerow([record["source"], "", "", "", record["error"]])
+        writer.writerow([record["source"], "", "", "", "", record["error"]])
     for rank, answer in enumerate(record.get("top", ()), start=1):
-        writer.writerow([record["source"], rank, answer["label"], answer["score"], ""])
+        writer.writerow([record["source"], rank, answer["label"], answer["score"], record["known"], ""])
 
 
 def to_text(record: dict[str, Any]) -> str:
     if "error" in record:
         return f"error: {record['error']}"
+    verdict = ": none of my actions; the nearest would be" if record["none_of_my_actions"] else ""
     answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {answer['label']}" for answer in record["top"])
-    return f"{record['source']}{answers}"
+    return f"{record['source']}{verdict}{answers}"
 
 
 def strip_path(folder: Path, number: int, source: str) -> Path:
@@ -207,10 +216,10 @@ def main(arguments: list[str] | None = None) -> int:
             json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
             csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
             if csv_file:
-                csv.writer(csv_file).writerow(["source", "rank", "label", "score", "error"])
+                csv.writer(csv_file).writerow(["source", "rank", "label", "score", "known", "error"])
             bar = tqdm(predictions, total=len(sources), unit="clip", disable=len(sources) == 1)
             for number, prediction in enumerate(bar, start=1):
-                record = to_record(prediction, model.config.id2label, args.top_k)
+                record = to_record(prediction, model.config, args.top_k)
                 num_failed += "error" in record
                 bar.write(to_text(record), file=sys.stderr if "error" in record else sys.stdout)
                 if json_file:

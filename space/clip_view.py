@@ -21,24 +21,13 @@ _MAX_CURVES = 3
 _PICTURE_WIDTH, _THUMBNAIL_WIDTH = 480, 112
 
 
-def known_score(prediction: ClipPrediction) -> float | None:
-    """How probable it is that a clip shows one of the model's actions at all; None where the model does not tell."""
-    return getattr(prediction, "known_score", None)
-
-
-def is_none_of_mine(prediction: ClipPrediction, config: ResNetLSTMConfig) -> bool:
-    """Whether the clip is to be taken for none of the model's actions."""
-    known, threshold = known_score(prediction), getattr(config, "known_threshold", None)
-    return known is not None and threshold is not None and known < threshold
-
-
 def clip_record(prediction: ClipPrediction, config: ResNetLSTMConfig) -> dict[str, Any]:
     """A prediction in plain values, the same figures as those of `scripts/predict.py`."""
     scores, shares = prediction.scores, prediction.frame_shares()
-    known = known_score(prediction)
+    known = prediction.known_score
     return {
         "known": None if known is None else round(known, 6),
-        "none_of_my_actions": is_none_of_mine(prediction, config),
+        "none_of_my_actions": prediction.is_unknown(config.known_threshold),
         "top": [
             {"label": config.id2label[label], "score": round(float(scores[label]), 6)}
             for label in prediction.top_k(TOP_K)
@@ -64,7 +53,7 @@ def clip_view(
     labels = [config.id2label[label] for label in range(len(prediction.logits))]
     best = prediction.top_k(TOP_K)
     top = [(labels[label], float(prediction.scores[label])) for label in best]
-    kicker, answer, remark = _answer(top, none_of_mine=is_none_of_mine(prediction, config))
+    kicker, answer, remark = _answer(top, none_of_mine=prediction.is_unknown(config.known_threshold))
     seconds = _end_seconds(prediction.seconds)
     source = f"{name}, {seconds:.1f} s"
     if example_of is not None and example_of not in labels:

@@ -32,12 +32,16 @@ class LiveState:
         session: What the model goes on from (`LiveSession.state_dict`).
         due_seconds: When the next frame is wanted, by the server's clock.
         scores: The moments that are drawn, each with all labels' scores `[L]`.
+        known_score: Of the last moment, see `LivePrediction`.
+        none_of_mine: Whether none of the model's actions is there now.
         shown: The bars that are on the page.
     """
 
     session: dict[str, torch.Tensor] = field(default_factory=dict)
     due_seconds: float = -1.0
     scores: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    known_score: float | None = None
+    none_of_mine: bool = False
     shown: dict[str, float] = field(default_factory=dict)
 
 
@@ -65,13 +69,19 @@ def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | N
     # Counted from the moment that was due, so that the rate holds; after a gap, from the frame.
     due = (state.due_seconds if seconds < state.due_seconds + interval else seconds) + interval
     scores = [(s, row) for s, row in state.scores if s > seconds - _SECONDS_DRAWN]
-    return LiveState(session, due, [*scores, (seconds, prediction.scores)], state.shown), True
+    scores.append((seconds, prediction.scores))
+    none_of_mine = prediction.is_unknown(engine.config.known_threshold)
+    return LiveState(session, due, scores, prediction.known_score, none_of_mine, state.shown), True
 
 
 def live_record(engine: Engine, state: LiveState) -> dict[str, Any]:
     """The last prediction in plain values."""
     top = _top(engine, state)
-    return {"top": [{"label": label, "score": round(score, 6)} for label, score in top]}
+    return {
+        "known": None if state.known_score is None else round(state.known_score, 6),
+        "none_of_my_actions": state.none_of_mine,
+        "top": [{"label": label, "score": round(score, 6)} for label, score in top],
+    }
 
 
 def live_view(engine: Engine, state: LiveState) -> str:
@@ -82,6 +92,8 @@ def live_view(engine: Engine, state: LiveState) -> str:
     state.shown = dict(top)
     answer = in_words(label) if score >= _UNSURE_BELOW else f"{in_words(label)}?"
     kicker = "I see" if score >= _UNSURE_BELOW else "I am not sure"
+    if state.none_of_mine:
+        kicker, answer = "I see", "None of my actions"
     return f"""<article class="rl-card rl-live" aria-label="What the camera shows">
 <div class="rl-answer"><div role="status"><p class="rl-kicker">{kicker}</p>
 <h2>{escape(answer)}</h2></div>{bars(top, before)}</div>

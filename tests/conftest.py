@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 import pytest
+import torch
 from transformers import ResNetConfig, ResNetModel, set_seed
 
 from hub_processes import Publisher
@@ -23,6 +24,7 @@ from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.exporting import ExportSettings, export_model
 from resnet_lstm.inference import EXPORT_FORMATS, Export
+from resnet_lstm.known_score import KnownScore
 
 pytest_plugins = ("space_fixtures",)
 
@@ -112,6 +114,23 @@ def tiny_processor() -> ResNetLSTMVideoProcessor:
 def tiny_model(tiny_backbone: Path) -> ResNetLSTMForVideoClassification:
     """See `make_tiny_model`."""
     return make_tiny_model(tiny_backbone)
+
+
+@pytest.fixture
+def knowing_model(tiny_model: ResNetLSTMForVideoClassification) -> ResNetLSTMForVideoClassification:
+    """`tiny_model`, which tells how probable a known action is; what it compares clips with is made up."""
+    num_labels, hidden_size = tiny_model.config.num_labels, tiny_model.config.hidden_size
+    generator = torch.Generator().manual_seed(0)
+    known_score = KnownScore(hidden_size, num_labels)
+    known_score.set_statistics(
+        torch.randn(60, num_labels, generator=generator),
+        1 + torch.rand(60, generator=generator),
+        torch.arange(60) % num_labels,
+        torch.randn(hidden_size, generator=generator),
+        0.1 * torch.randn(3, hidden_size, generator=generator),
+    )
+    tiny_model.set_known_score(known_score, 0.4)
+    return tiny_model
 
 
 @pytest.fixture

@@ -41,6 +41,9 @@ class ResNetLSTMConfig(PreTrainedConfig):
         early_exit_score (`float`, *optional*):
             The score of the best answer at which no further frame need be read: in 99 of 100 clips the answer stays.
             None where it was not measured.
+        known_threshold (`float`, *optional*):
+            Below this `known_score` a clip is taken for none of the model's actions: 5 of 100 clips that do show one
+            of them fall below it. None where the model does not tell.
         initializer_range (`float`, *optional*, defaults to 0.02):
             Standard deviation of the classifier's initial weights.
 
@@ -55,7 +58,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
     """
 
     model_type = "resnet_lstm"
-    keys_to_ignore_at_inference = ["frame_logits", "lstm_state", "frame_features"]  # noqa: RUF012
+    keys_to_ignore_at_inference = ["frame_logits", "lstm_state", "frame_features", "clip_features", "known_score"]  # noqa: RUF012
     sub_configs = {"backbone_config": ResNetConfig}  # noqa: RUF012 - a class constant, as in transformers
 
     backbone_config: ResNetConfig | dict[str, Any] | None = None
@@ -68,6 +71,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
     dropout: float = 0.5
     temperature: float = 1.0
     early_exit_score: float | None = None
+    known_threshold: float | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -94,6 +98,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"temperature={self.temperature}: must be above 0.")
         if self.early_exit_score is not None and not 0 < self.early_exit_score <= 1:
             raise ValueError(f"early_exit_score={self.early_exit_score}: must be above 0 and at most 1, or None.")
+        if self.known_threshold is not None and not 0 <= self.known_threshold <= 1:
+            raise ValueError(f"known_threshold={self.known_threshold}: must be from 0 to 1, or None.")
 
     @property
     def frame_feature_size(self) -> int:

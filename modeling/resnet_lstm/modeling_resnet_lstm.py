@@ -22,6 +22,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_resnet_lstm import ResNetLSTMConfig
 from .folded_backbone import FoldedBackbone
+from .known_score import KnownScore
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
 CompiledBackbone = Callable[[torch.Tensor], torch.Tensor]
@@ -62,6 +63,11 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
             What each frame adds to the decision, knowing the frames before it and none after it.
         lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
             The LSTM's state after the last frame and that frame's features.
+        clip_features (`torch.Tensor` of shape `[B, H]`):
+            The mean over the frames of what the head reads.
+        known_score (`torch.Tensor` of shape `[B]`, *optional*):
+            How probable it is, from 0 to 1, that a clip shows one of the model's actions at all; below
+            `config.known_threshold` it is taken for none of them. None where the model does not tell.
         frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
             The backbone's features, when `output_frame_features` is set.
     """
@@ -70,6 +76,8 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
     logits: torch.Tensor | None = None
     frame_logits: torch.Tensor | None = None
     lstm_state: LSTMState | None = None
+    clip_features: torch.Tensor | None = None
+    known_score: torch.Tensor | None = None
     frame_features: torch.Tensor | None = None
 
 
@@ -343,6 +351,9 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.lstm_classifier = None
         if config.num_lstm_layers:
             self.lstm_classifier = nn.Linear(config.lstm_hidden_size, config.num_labels, bias=False)
+        self.known_score = None
+        if config.known_threshold is not None:
+            self.known_score = KnownScore(config.hidden_size, config.num_labels)
         self.classifier_is_fitted = False
         self.post_init()
 
@@ -364,6 +375,22 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.classifier.bias.data.copy_(bias)
         self.classifier.requires_grad_(False)
         self.classifier_is_fitted = True
+
+    def set_known_score(self, known_score: KnownScore | None, threshold: float | None) -> None:
+        """Tell from now on how probable it is that a clip shows one of the model's actions; or no more, with None.
+
+        Args:
+            known_score: With its statistics set.
+            threshold: The `known_threshold` of the configuration.
+        """
+        self.known_score = None if known_score is None else known_score.to(self.device)
+        self.config.known_threshold = threshold
+
+    def known_probability(self, clip_features: torch.Tensor) -> torch.Tensor | None:
+        """The `known_score` `[B]` of clips by their `clip_features` `[B, H]`; None where the model does not tell."""
+        if self.known_score is None:
+            return None
+        return self.known_score(clip_features, self.classifier(clip_features) / self.config.temperature)
 
     @classmethod
     def from_backbone(
@@ -418,6 +445,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         """
         outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, return_dict=True)
         hidden_state, lstm_output = outputs.last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
+        clip_features = hidden_state.mean(dim=1)  # [B, H]
         # A classifier that is not trained has nothing to gain from dropout.
         hidden_state = hidden_state if self.classifier_is_fitted else self.dropout(hidden_state)
         frame_logits = self.classifier(hidden_state)  # [B, T, L]
@@ -431,6 +459,8 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             logits=logits,
             frame_logits=frame_logits,
             lstm_state=outputs.lstm_state,
+            clip_features=clip_features,
+            known_score=self.known_probability(clip_features),
             frame_features=outputs.frame_features if output_frame_features else None,
         )
 

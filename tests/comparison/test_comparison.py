@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -13,18 +14,25 @@ from conftest import SCRIPTS
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.comparison import (
     BASELINE,
+    DEFAULT,
     RECIPES,
     CrossValidation,
     LabelledClips,
     Recipe,
+    UnknownResult,
+    class_folds,
     compare,
     cross_validate,
     group_folds,
+    leave_out_classes,
     reduced_folds,
     to_markdown,
 )
+from resnet_lstm.comparison.unknown_actions import OUR_METHOD, UnknownTrial, without_classes
 from resnet_lstm.data import SPLITS, DatasetError, VideoFolder
-from resnet_lstm.features import UNIFORM, FeatureCache, FeaturesInMemory, extract_features
+from resnet_lstm.data.video_encoding import write_video
+from resnet_lstm.data.video_folder import Clip, file_sha256
+from resnet_lstm.features import UNIFORM, ClipFile, FeatureCache, FeaturesInMemory, extract_features
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +50,40 @@ def clips(tiny_dataset: VideoFolder) -> LabelledClips:
 
 @pytest.fixture(scope="module")
 def features(clips: LabelledClips, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> FeaturesInMemory:
+    return features_of(clips, tiny_backbone, tmp_path_factory.mktemp("cache"))
+
+
+def features_of(clips: LabelledClips, tiny_backbone: Path, cache_dir: Path) -> FeaturesInMemory:
     model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone).resnet_lstm
     processor = ResNetLSTMVideoProcessor(size={"height": 32, "width": 32}, num_frames=6)
-    cache = FeatureCache(tmp_path_factory.mktemp("cache"), model.backbone, processor)
+    cache = FeatureCache(cache_dir, model.backbone, processor)
     extract_features(model, processor, cache, clips.files, [UNIFORM], num_workers=0)
     return FeaturesInMemory(cache)
+
+
+@pytest.fixture(scope="module")
+def colour_clips(tmp_path_factory: pytest.TempPathFactory) -> LabelledClips:
+    """72 clips of six classes, each a colour, in groups of two."""
+    root = tmp_path_factory.mktemp("colours")
+    generator = np.random.default_rng(0)
+    colours = [(220, 40, 40), (40, 220, 40), (40, 40, 220), (220, 220, 40), (40, 220, 220), (220, 40, 220)]
+    clips, files, labels = [], [], []
+    for label, colour in enumerate(colours):
+        for number in range(12):
+            noise = generator.integers(-35, 36, (6, 32, 32, 3)) + generator.integers(-30, 31, 3)
+            frames = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            path = write_video(root / f"{label}-{number}.mp4", frames)
+            clips.append(Clip(path.name, str(label), f"{label}/{number // 2}"))
+            files.append(ClipFile(path, file_sha256(path)))
+            labels.append(label)
+    return LabelledClips(clips, files, np.array(labels), [str(clip.group) for clip in clips], list("012345"))
+
+
+@pytest.fixture(scope="module")
+def colour_features(
+    colour_clips: LabelledClips, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> FeaturesInMemory:
+    return features_of(colour_clips, tiny_backbone, tmp_path_factory.mktemp("colour-cache"))
 
 
 def run(
@@ -107,6 +144,55 @@ def test_shuffling_changes_the_logits_unless_the_head_is_blind_to_order(
         assert np.allclose(logits["as filmed"], logits[order], atol=1e-4) == blind
 
 
+def test_classes_are_left_out_in_turn_and_their_clips_are_the_unknown_ones(
+    colour_clips: LabelledClips, colour_features: FeaturesInMemory, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe("", RECIPES[DEFAULT].head, {"num_train_epochs": 1})
+    left_out = class_folds(colour_clips.labels, 3)
+    assert sorted(np.concatenate(left_out)) == [0, 1, 2, 3, 4, 5]
+    folds = group_folds(colour_clips, 2)
+
+    def trials() -> list[UnknownTrial]:
+        return leave_out_classes(
+            DEFAULT, recipe, colour_clips, folds, left_out, 0, colour_features, str(tiny_backbone), tmp_path
+        )
+
+    first = trials()
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert len(first) == len(written) == 6
+    for trial, (classes, fold) in zip(first, itertools.product(left_out, folds), strict=True):
+        assert trial.is_known.tolist() == [label not in classes for label in colour_clips.labels[fold.test]]
+    again = trials()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == written
+    result = UnknownResult.of(first, 3)
+    assert result == UnknownResult.of(again, 3)
+    areas = {row.method: row.auroc for row in result.rows}
+    assert areas[OUR_METHOD] > 0.8
+    assert result.unknown_refused > result.known_refused
+    result.write(tmp_path, {}, "colours")
+    assert {path.suffix for path in tmp_path.glob("unknown.*")} == {".json", ".csv", ".md", ".png"}
+
+
+def test_a_model_without_the_classes_that_are_left_out_knows_the_others(clips: LabelledClips) -> None:
+    fold = group_folds(clips, 3)[0]
+    known, known_fold = without_classes(clips, fold, np.array([0]))
+    assert known.label_names == clips.label_names[1:]
+    assert known.labels.tolist() == (clips.labels - 1).tolist()
+    for part in ("train", "validation", "test"):
+        expected = [index for index in getattr(fold, part) if clips.labels[index] == 1]
+        assert getattr(known_fold, part).tolist() == expected
+
+
+def test_a_recipe_that_does_not_tell_what_it_knows_is_refused(
+    clips: LabelledClips, features: FeaturesInMemory, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe("", RECIPES[BASELINE].head, {"num_train_epochs": 1})
+    with pytest.raises(ValueError, match="does not tell what it knows"):
+        leave_out_classes(
+            BASELINE, recipe, clips, group_folds(clips, 2), [np.array([0])], 0, features, str(tiny_backbone), tmp_path
+        )
+
+
 def test_the_table_compares_on_the_same_clips(
     clips: LabelledClips, features: FeaturesInMemory, tiny_backbone: Path, tmp_path: Path
 ) -> None:
@@ -150,6 +236,10 @@ def test_the_script_writes_tables_and_pictures(tiny_dataset: VideoFolder, tiny_b
     assert run.returncode == 0, run.stderr
     assert "| recipe | 1 | 2 | 5 | 10 | 20 | all |" in run.stdout
     assert {path.suffix for path in tmp_path.glob("few_clips.*")} == {".json", ".csv", ".md", ".png"}
+
+    run = compare_script(tiny_dataset.root, *options, "--few-clips", "--unknown")
+    assert run.returncode == 2
+    assert "choose one" in run.stderr
 
     run = compare_script(tmp_path / "nowhere", *options)
     assert run.returncode == 2

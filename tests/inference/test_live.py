@@ -45,6 +45,21 @@ def test_live_logits_are_those_of_one_call_on_all_frames(
         assert prediction.scores.sum() == pytest.approx(1)
 
 
+def test_live_and_offline_know_as_much(
+    knowing_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, frames: np.ndarray
+) -> None:
+    session = LiveSession(knowing_model, tiny_processor, half_life_seconds=math.inf)
+    for number, frame in enumerate(frames):
+        prediction = session.update(frame, number / 3)
+    with torch.no_grad():
+        outputs = knowing_model(tiny_processor(frames, do_sample_frames=False, return_tensors="pt")["pixel_values"])
+    assert prediction.known_score is not None
+    assert prediction.known_score == pytest.approx(float(outputs.known_score), abs=1e-5)
+    assert prediction.is_unknown(prediction.known_score + 0.01)
+    assert not prediction.is_unknown(prediction.known_score - 0.01)
+    assert not prediction.is_unknown(None)
+
+
 def test_a_frame_counts_half_after_each_half_life(
     tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, frames: np.ndarray
 ) -> None:

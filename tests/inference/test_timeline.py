@@ -14,6 +14,7 @@ from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcess
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.inference import Segment, TimedFrame, Timeline, label_timeline, predict_clips
 from resnet_lstm.inference.timeline import batches_ahead
+from resnet_lstm.known_score import KnownScore
 
 LABELS = ["jump", "run", "swim"]
 
@@ -114,20 +115,15 @@ def test_at_a_higher_rate_windows_keep_the_trained_distance(
 ) -> None:
     path = video((0, 4), (255, 4))
     lengths = []
-
-    def known_score(logits: torch.Tensor, frame_features: torch.Tensor) -> torch.Tensor:
-        assert logits.shape == (len(frame_features), 3)
-        lengths.append(frame_features.shape[1])
-        # The features tell the brightness: a window of six frames 0.2 s apart is 1 s of the video, at any rate.
-        return torch.full((len(logits),), 0.9)
-
-    timeline = label_timeline(brightness_model, tiny_processor, path, fps=15, known_score=known_score)
+    brightness_model.register_forward_pre_hook(
+        lambda module, args, kwargs: lengths.append(kwargs["frame_features"].shape[1]), with_kwargs=True
+    )
+    timeline = label_timeline(brightness_model, tiny_processor, path, fps=15)
     assert [segment.label for segment in timeline.segments] == ["jump", "swim"]
     assert timeline.segments[0].end_seconds == pytest.approx(4, abs=0.1)
+    # A window of six frames 0.2 s apart is 1 s of the video, at any rate.
     assert set(lengths) == {6}
     assert len(timeline.scores) == 120
-    assert timeline.known is not None
-    np.testing.assert_allclose(timeline.known, 0.9)
 
 
 def test_what_scores_low_or_is_not_known_is_no_known_action(
@@ -138,14 +134,18 @@ def test_what_scores_low_or_is_not_known_is_no_known_action(
     path = video((0, 4), (255, 4))
     nothing = label_timeline(brightness_model, tiny_processor, path, min_score=0.9999)
     assert [(s.label, s.name) for s in nothing.segments] == [(None, "no known action")]
+    assert nothing.known.tolist() == [1.0] * 40  # this model does not tell
 
-    def only_bright_is_known(logits: torch.Tensor, frame_features: torch.Tensor) -> torch.Tensor:
-        return 0.1 + 0.8 * (frame_features[..., 2] > 0).float().mean(dim=1)
-
-    timeline = label_timeline(brightness_model, tiny_processor, path, known_score=only_bright_is_known)
+    known_score = KnownScore(brightness_model.config.hidden_size, 3)
+    known_score.sign_means[:, LABELS.index("jump")] = 50.0  # no clip of it is so sure
+    known_score.sign_means[:, LABELS.index("swim")] = -50.0
+    brightness_model.set_known_score(known_score, 0.5)
+    timeline = label_timeline(brightness_model, tiny_processor, path)
     assert [segment.label for segment in timeline.segments] == [None, "swim"]
     assert timeline.segments[1].start_seconds == pytest.approx(4, abs=0.6)
     assert all(0 <= segment.score <= 1 for segment in timeline.segments)
+    everything = label_timeline(brightness_model, tiny_processor, path, min_known=1e-6)
+    assert [segment.label for segment in everything.segments] == ["jump", "swim"]
 
 
 def test_a_single_frame_is_a_timeline(

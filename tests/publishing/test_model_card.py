@@ -222,6 +222,13 @@ def test_speed_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     assert "| limit | 1.00 | limit |\n| OpenVINO | 1.46 | limit |" in text
 
 
+def test_a_model_that_knows_what_it_does_not_know_says_how_it_is_asked(tmp_path: Path) -> None:
+    silent = card_text(tmp_path, metrics())
+    assert "known_score" not in silent
+    telling = card_text(tmp_path, metrics(), model_facts=MODEL | {"known_threshold": 0.3125})
+    assert "below 0.312 (`config.known_threshold`)" in telling[telling.index("## Limits") :]
+
+
 def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:
     (tmp_path / "reliability.png").write_bytes(b"")
     figures = metrics()

@@ -92,3 +92,33 @@ def test_the_shrinkage_is_chosen_by_what_the_clips_can_tell() -> None:
         fit_by_cross_validation(each, labels, groups, 2).shrinkage for each in (features, together)
     )
     assert elongated < spherical
+
+
+@pytest.mark.parametrize("num_clips", [30, 200])
+def test_distances_are_those_of_the_shrunken_covariance(num_clips: int) -> None:
+    features, labels, groups = blobs([num_clips // 2] * 2, 40, 1.0)
+    solver = discriminant._Solver(features, labels, groups, 2)
+    distances = solver.spread(0.3).squared_distances(features).double()
+    residuals = solver.residuals.double()
+    covariance = 0.7 * residuals.T @ residuals + 0.3 * solver.mean_variance * torch.eye(40)
+    offsets = (features - solver.centre).double()
+    expected = (offsets * torch.linalg.solve(covariance, offsets.T).T).sum(dim=1)
+    torch.testing.assert_close(distances, 0.3 * solver.mean_variance * expected, rtol=1e-3, atol=0)
+
+
+def test_held_out_distances_are_those_of_fits_without_the_clip() -> None:
+    features, labels, groups = blobs([20, 20, 20], 200, 0.3)
+    fit = fit_by_cross_validation(features, labels, groups, 3)
+    assert not np.isnan(fit.held_out_distances).any()
+    seen = fit.spread.squared_distances(features).numpy()
+    # With more features than clips, a clip that has been seen looks far more usual than one that has not.
+    assert (fit.held_out_distances > seen).mean() > 0.95
+
+
+def test_finding_directions_draws_no_random_number_that_training_would() -> None:
+    features, labels, groups = blobs([20, 20, 20], 200, 0.3)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    fit_by_cross_validation(features, labels, groups, 3)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)

@@ -83,6 +83,25 @@ def test_when_reading_may_stop_is_learnt_where_validation_clips_are_enough(
     assert saved.config.early_exit_score == of_32.model.config.early_exit_score
 
 
+def test_what_a_known_clip_is_like_is_learnt_where_clips_are_enough(
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(SETTINGS, num_train_epochs=1)
+    model = train("model", tiny_dataset, settings).model
+    assert model.config.known_threshold is not None
+    clips = [tiny_dataset.path(split, clip) for split in ("train", "validation") for clip in tiny_dataset.clips(split)]
+    pixel_values = torch.cat([train.processor(clip, return_tensors="pt")["pixel_values"] for clip in clips])
+    with torch.no_grad():
+        known = model(pixel_values).known_score
+    # It has seen these clips: fewer of them are refused than the 5 % of those that it has not.
+    assert (known < model.config.known_threshold).float().mean() <= 0.05
+
+    few = shutil.copytree(tiny_dataset.root, tmp_path / "few")
+    metadata = few / "train" / METADATA_FILE
+    metadata.write_text("".join(metadata.read_text().splitlines(keepends=True)[:9]))
+    assert train("few", VideoFolder.open(few), settings).model.config.known_threshold is None
+
+
 def test_an_lstm_that_helps_is_kept(train: Trainer, tiny_dataset: VideoFolder) -> None:
     # The two classes differ in nothing but the order of their frames, which only the LSTM can read.
     settings = dataclasses.replace(SETTINGS, num_train_epochs=30, learning_rate=1e-2)

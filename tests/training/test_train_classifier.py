@@ -23,6 +23,7 @@ COMPLETE = {
     "confusion_matrix.png",
     "configuration_resnet_lstm.py",
     "folded_backbone.py",
+    "known_score.py",
     "metrics.json",
     "model.safetensors",
     "modeling_resnet_lstm.py",

@@ -5,6 +5,7 @@ from .few_clips import FewClipsPoint, few_clips_markdown, reduced_folds, write_f
 from .plots import plot_gains
 from .recipes import BASELINE, DEFAULT, RECIPES, Recipe
 from .table import Row, compare, to_markdown, write_table
+from .unknown_actions import UnknownResult, class_folds, leave_out_classes
 
 __all__ = [
     "BASELINE",
@@ -16,10 +17,13 @@ __all__ = [
     "LabelledClips",
     "Recipe",
     "Row",
+    "UnknownResult",
+    "class_folds",
     "compare",
     "cross_validate",
     "few_clips_markdown",
     "group_folds",
+    "leave_out_classes",
     "plot_gains",
     "reduced_folds",
     "to_markdown",

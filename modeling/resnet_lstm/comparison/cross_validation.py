@@ -30,7 +30,7 @@ from ..features import UNIFORM, ClipFile, FeaturesInMemory, clip_files, training
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..training.datasets import FeatureDataset
 from ..training.frozen_backbone import GroupedFeatures, train_head
-from ..training.loop import TrainingLoop, class_weights
+from ..training.loop import TrainingLoop, TrainingResult, class_weights
 from ..whole_file import written_whole
 from .recipes import Recipe
 
@@ -210,6 +210,19 @@ def _trained(
     backbone: str,
     output_dir: Path,
 ) -> Trained:
+    path = output_dir / name / f"{training_key(recipe, clips, fold, seed, features)}.safetensors"
+    if path.is_file():
+        return _read(path)
+    trained = train_fold(recipe, clips, fold, seed, features, backbone)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {field: value for field, value in asdict(trained).items() if field != "logits"}
+    with written_whole(path) as temporary:
+        save_file(trained.logits, temporary, metadata={"training": json.dumps(metadata)})
+    return trained
+
+
+def training_key(recipe: Recipe, clips: LabelledClips, fold: Fold, seed: int, features: FeaturesInMemory) -> str:
+    """A name that tells a training from all others."""
     facts = json.dumps(
         {
             "recipe": recipe.facts(),
@@ -222,15 +235,7 @@ def _trained(
         },
         sort_keys=True,
     )
-    path = output_dir / name / f"{hashlib.sha256(facts.encode()).hexdigest()[:16]}.safetensors"
-    if path.is_file():
-        return _read(path)
-    trained = train_fold(recipe, clips, fold, seed, features, backbone)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {field: value for field, value in asdict(trained).items() if field != "logits"}
-    with written_whole(path) as temporary:
-        save_file(trained.logits, temporary, metadata={"training": json.dumps(metadata)})
-    return trained
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> Trained:
@@ -243,6 +248,27 @@ def train_fold(
     recipe: Recipe, clips: LabelledClips, fold: Fold, seed: int, features: FeaturesInMemory, backbone: str
 ) -> Trained:
     """Train a recipe on a fold and score the fold's test clips, with the frames in each of `ORDERS`."""
+    head, result = train_head_on_fold(recipe, clips, fold, seed, features, backbone)
+    temperature = 1.0
+    if isinstance(head, ResNetLSTMForVideoClassification) and recipe.closed_form:
+        temperature, head.config.temperature = head.config.temperature, 1.0
+    elif len(fold.validation):
+        logits = score_clips(head, clips, fold.validation, features)
+        temperature = fit_temperature(logits, clips.labels[fold.validation])
+    return Trained(
+        {order: score_clips(head, clips, fold.test, features, order) for order in ORDERS},
+        temperature,
+        result.seconds,
+        len(result.history),
+        result.best_epoch,
+        sum(parameter.numel() for name, parameter in head.named_parameters() if ".backbone." not in name),
+    )
+
+
+def train_head_on_fold(
+    recipe: Recipe, clips: LabelledClips, fold: Fold, seed: int, features: FeaturesInMemory, backbone: str
+) -> tuple[nn.Module, TrainingResult]:
+    """Train a recipe on a fold's training and validation clips: the head, and how the training went."""
     settings = recipe.training_settings(seed)
     set_seed(seed)
     head = recipe.build(backbone, clips.label_names)
@@ -265,7 +291,6 @@ def train_fold(
             head, train, validation, weights, settings, directory, accelerator, start_is_candidate=closed_form
         )
 
-    temperature = 1.0
     with tempfile.TemporaryDirectory() as directory:
         if isinstance(head, ResNetLSTMForVideoClassification) and closed_form:
             result = train_head(
@@ -278,21 +303,10 @@ def train_fold(
                 Path(directory),
                 refit=settings.refit,
             )
-            temperature, head.config.temperature = head.config.temperature, 1.0
         else:
             result = make_loop(train, validation, Path(directory)).run()
-            if validation is not None:
-                logits = score_clips(head, clips, fold.validation, features)
-                temperature = fit_temperature(logits, clips.labels[fold.validation])
     accelerator.free_memory()
-    return Trained(
-        {order: score_clips(head, clips, fold.test, features, order) for order in ORDERS},
-        temperature,
-        result.seconds,
-        len(result.history),
-        result.best_epoch,
-        sum(parameter.numel() for name, parameter in head.named_parameters() if ".backbone." not in name),
-    )
+    return head, result
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..inference import KnownScore, Timeline, label_timeline
+from ..inference import Timeline, label_timeline
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
@@ -118,7 +118,6 @@ def evaluate_timelines(
     *,
     clip_accuracy: float,
     fps: float | None = None,
-    known_score: KnownScore | None = None,
     **options: float,
 ) -> LocalisationReport:
     """Label joined videos, and score what comes out.
@@ -129,11 +128,10 @@ def evaluate_timelines(
         videos: From `join_clips`.
         clip_accuracy: Top-1 of the model on the clips of known actions, to stand beside it.
         fps: As in `label_timeline`.
-        known_score: As in `label_timeline`.
         **options: `min_score`, `min_known` and `switch_cost` of `label_timeline`.
     """
     timelines = [
-        label_timeline(model, processor, video.path, fps=fps, known_score=known_score, **options)  # type: ignore[arg-type]
+        label_timeline(model, processor, video.path, fps=fps, **options)  # type: ignore[arg-type]
         for video in tqdm(videos, desc="labelling", unit="video")
     ]
     return score_timelines(videos, timelines, clip_accuracy=clip_accuracy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +71,8 @@ class _Job:
     view: View
 
 
-class _PixelValues(Dataset[tuple[_Job, torch.Tensor | str]]):
-    """The backbone's input for each job, or why there is none."""
+class _Pictures(Dataset[tuple[_Job, np.ndarray | str]]):
+    """The frames of each job's view, `[T, height, width, 3]` uint8 in the backbone's size, or why there are none."""
 
     def __init__(self, jobs: Sequence[_Job], processor: ResNetLSTMVideoProcessor) -> None:
         self.jobs = jobs
@@ -81,17 +81,16 @@ class _PixelValues(Dataset[tuple[_Job, torch.Tensor | str]]):
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def __getitem__(self, index: int) -> tuple[_Job, torch.Tensor | str]:
+    def __getitem__(self, index: int) -> tuple[_Job, np.ndarray | str]:
         job = self.jobs[index]
         try:
             sampled = sample_video(
                 job.clip.path, self.processor.num_frames, job.view.generator(job.clip.sha256), num_threads=1
             )
-            frames = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
+            pictures = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
         except VideoDecodingError as error:
             return job, str(error)
-        pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]  # [T, C, H, W]
-        return job, pixel_values.flip(-1) if job.view.flip else pixel_values
+        return job, np.ascontiguousarray(pictures[:, :, ::-1]) if job.view.flip else pictures
 
 
 def extract_features(
@@ -117,7 +116,8 @@ def extract_features(
         clips: The clips. Those with the same content are computed once.
         views: Which views of each.
         batch_size: Clips that pass the backbone together: 1 suits a CPU, 16 or more a GPU.
-        num_workers: Processes that decode ahead; by default one for each two cores, up to 8.
+        num_workers: Processes that decode ahead, by default one for each two cores, up to 8; on a CPU none, since
+            they would only take turns with the backbone.
         distributed: Share the clips with the other processes of the run, all of which must make this call.
 
     Returns:
@@ -133,27 +133,23 @@ def extract_features(
         state.wait_for_everyone()
         jobs = missing[state.process_index :: state.num_processes]
 
-    loader = DataLoader(
-        _PixelValues(jobs, processor),
-        batch_size=batch_size,
-        num_workers=_default_num_workers() if num_workers is None else num_workers,
-        collate_fn=list,
-        worker_init_fn=_one_thread,
-    )
+    if num_workers is None:
+        num_workers = 0 if model.device.type == "cpu" else min(8, (os.cpu_count() or 2) // 2)
     training = model.training
     model.eval()
     with tqdm(
         total=len(jobs), unit="clip", desc="features", disable=state is not None and not state.is_main_process
     ) as progress:
-        for batch in loader if jobs else ():
-            decoded = [(job, pixels) for job, pixels in batch if isinstance(pixels, torch.Tensor)]
+        for batch in _batches(_Pictures(jobs, processor), batch_size, num_workers):
+            decoded = [(job, pictures) for job, pictures in batch if isinstance(pictures, np.ndarray)]
             for job, error in batch:
                 if isinstance(error, str):
                     logger.warning("left out: %s", error)
                     result.failed[job.clip.path] = error
             if decoded:
-                pixel_values = torch.stack([pixels for _, pixels in decoded])  # [B, T, C, H, W]
-                for (job, _), features in zip(decoded, _forward(model, pixel_values, cache.precision), strict=True):
+                inputs = processor([pictures for _, pictures in decoded], do_sample_frames=False, return_tensors="pt")
+                frame_features = _forward(model, inputs["pixel_values"], cache.precision)  # [B, T, D]
+                for (job, _), features in zip(decoded, frame_features, strict=True):
                     cache.save(job.clip.sha256, job.view, features)
                 result.extracted += len(decoded)
             progress.update(len(batch))
@@ -172,10 +168,17 @@ def _forward(model: ResNetLSTMModel, pixel_values: torch.Tensor, precision: str)
         return model.extract_frame_features(pixel_values.to(model.device))
 
 
-def _default_num_workers() -> int:
-    return min(8, (os.cpu_count() or 2) // 2)
+def _batches(pictures: _Pictures, batch_size: int, num_workers: int) -> Iterator[list[tuple[_Job, np.ndarray | str]]]:
+    """Batches of clips, decoded by other processes meanwhile; or, without any, a few clips at a time on all cores.
 
-
-def _one_thread(worker_id: int) -> None:
-    # The backbone needs the cores; a decoder that takes them all slows both.
-    torch.set_num_threads(1)
+    On a CPU a decoder that runs beside the backbone takes one of its cores, and the others wait for it layer by layer.
+    """
+    if num_workers and len(pictures):
+        yield from DataLoader(pictures, batch_size, num_workers=num_workers, collate_fn=list)
+        return
+    num_threads = torch.get_num_threads()
+    with ThreadPoolExecutor(num_threads) as pool:
+        at_once = batch_size * max(1, num_threads // batch_size)
+        for start in range(0, len(pictures), at_once):
+            decoded = list(pool.map(pictures.__getitem__, range(start, min(start + at_once, len(pictures)))))
+            yield from (decoded[first : first + batch_size] for first in range(0, len(decoded), batch_size))

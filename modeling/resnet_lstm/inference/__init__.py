@@ -3,7 +3,6 @@
 from .annotation import annotate_video
 from .exports import EXPORT_FORMATS, Export
 from .frame_reader import TimedFrame, open_frames, training_rate
-from .known_score import KnownScore, known_probability
 from .live import LivePrediction, LiveSession
 from .live_reader import open_live
 from .loading import RUNTIMES, load_model
@@ -18,7 +17,6 @@ __all__ = [
     "ClipPrediction",
     "Export",
     "FailedClip",
-    "KnownScore",
     "LivePrediction",
     "LiveSession",
     "Segment",
@@ -27,7 +25,6 @@ __all__ = [
     "Timeline",
     "annotate_video",
     "find_sources",
-    "known_probability",
     "label_timeline",
     "load_model",
     "open_frames",

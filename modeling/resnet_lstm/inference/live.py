@@ -12,7 +12,7 @@ import torch
 from ..modeling_resnet_lstm import LSTMState, ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .frame_reader import training_rate
-from .known_score import known_probability
+from .prediction import is_unknown
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,23 @@ class LivePrediction:
         logits: `[L]` float32, the mean of all frames' logits, each counting half as much for every half-life that has
             passed since.
         scores: `[L]` float32, the softmax of `logits`.
-        known: How probable it is that one of the actions is there at all, see `known_score.py`.
+        known_score: How probable it is, from 0 to 1, that one of the model's actions is there at all; None where the
+            model does not tell.
     """
 
     seconds: float
     frame_logits: np.ndarray
     logits: np.ndarray
     scores: np.ndarray
-    known: float
+    known_score: float | None
 
     def top_k(self, k: int) -> list[int]:
         """The ids of the k best labels, best first; all of them where there are fewer."""
         return [int(label) for label in np.argsort(-self.logits, kind="stable")[:k]]
+
+    def is_unknown(self, known_threshold: float | None) -> bool:
+        """Whether none of the model's actions is to be taken for there, given its `config.known_threshold`."""
+        return is_unknown(self.known_score, known_threshold)
 
 
 class LiveSession:
@@ -81,6 +86,7 @@ class LiveSession:
         """Forget all frames."""
         self._lstm_state: LSTMState | None = None
         self._logit_sum = torch.zeros(self.model.config.num_labels, dtype=torch.float64)
+        self._feature_sum = torch.zeros(self.model.config.hidden_size, dtype=torch.float64)
         self._weight = 0.0
         self._seconds = -math.inf
 
@@ -103,18 +109,22 @@ class LiveSession:
         outputs = self.model(inputs["pixel_values"].to(self.model.device), lstm_state=self._lstm_state)
         self._lstm_state = outputs.lstm_state
         frame_logits = outputs.frame_logits[0, 0].float().cpu()  # [L]
+        frame_read = outputs.clip_features[0].float().cpu()  # [H], what the head has read of this one frame
 
         kept = 0.5 ** ((seconds - self._seconds) / self.half_life_seconds) if self._weight else 0.0
         self._logit_sum = kept * self._logit_sum + frame_logits
+        self._feature_sum = kept * self._feature_sum + frame_read
         self._weight = kept * self._weight + 1
         self._seconds = seconds
         logits = (self._logit_sum / self._weight).float()
+        clip_features = (self._feature_sum / self._weight).to(self.model.device, self.model.dtype)
+        known_score = self.model.known_probability(clip_features[None])
         return LivePrediction(
             seconds,
             frame_logits.numpy(),
             logits.numpy(),
             scores=logits.softmax(dim=0).numpy(),
-            known=float(known_probability(logits.numpy())),
+            known_score=None if known_score is None else float(known_score),
         )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -127,6 +137,7 @@ class LiveSession:
             "cell": cell,
             "frame_features": frame_features,
             "logit_sum": self._logit_sum.clone(),
+            "feature_sum": self._feature_sum.clone(),
             "weight": torch.tensor(self._weight, dtype=torch.float64),
             "seconds": torch.tensor(self._seconds, dtype=torch.float64),
         }
@@ -150,6 +161,7 @@ class LiveSession:
             "cell": units,
             "frame_features": [1, 1, config.frame_feature_size],
             "logit_sum": [config.num_labels],
+            "feature_sum": [config.hidden_size],
             "weight": [],
             "seconds": [],
         }
@@ -161,5 +173,5 @@ class LiveSession:
             for name in ("hidden", "cell", "frame_features")
         )
         self._lstm_state = hidden, cell, frame_features
-        self._logit_sum = state["logit_sum"].clone()
+        self._logit_sum, self._feature_sum = state["logit_sum"].clone(), state["feature_sum"].clone()
         self._weight, self._seconds = float(state["weight"]), float(state["seconds"])

@@ -31,6 +31,8 @@ class ClipPrediction:
         frame_logits: `[T, L]` float32; `logits` is their mean.
         frames: `[T, H, W, 3]` uint8, the frames it looked at, none of them larger than 640 pixels.
         seconds: `[T]`, when each of them is shown, from the start of the clip.
+        known_score: How probable it is, from 0 to 1, that the clip shows one of the model's actions at all; None where
+            the model does not tell. Below its `config.known_threshold` take the clip for none of them.
     """
 
     source: VideoSource
@@ -38,6 +40,7 @@ class ClipPrediction:
     frame_logits: np.ndarray
     frames: np.ndarray
     seconds: np.ndarray
+    known_score: float | None = None
 
     @property
     def scores(self) -> np.ndarray:
@@ -62,6 +65,15 @@ class ClipPrediction:
         if abs(total) < 1e-12:
             return np.full(len(margins), 1 / len(margins))
         return margins / total
+
+    def is_unknown(self, known_threshold: float | None) -> bool:
+        """Whether the clip is to be taken for none of the model's actions, given its `config.known_threshold`."""
+        return is_unknown(self.known_score, known_threshold)
+
+
+def is_unknown(known_score: float | None, known_threshold: float | None) -> bool:
+    """Whether so probable a known action is to be taken for none; never where the model does not tell."""
+    return known_score is not None and known_threshold is not None and known_score < known_threshold
 
 
 @dataclass(frozen=True)
@@ -106,13 +118,12 @@ def predict_clips(
     model.eval()
     num_threads = num_threads or min(8, max(1, (os.cpu_count() or 2) // 2))
     try:
-        # Threads of PyTorch's own in these threads, small as their work is, would slow down those of the model.
-        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(num_threads) as pool:
             loaded = _map_ahead(pool, sources, processor, ahead=num_threads + batch_size)
             if sure_at is not None:
-                yield from (_predict_until_sure(model, clip, sure_at) for clip in loaded)
+                yield from (_predict_until_sure(model, processor, clip, sure_at) for clip in loaded)
             while batch := list(itertools.islice(loaded, batch_size)):
-                yield from _predict_batch(model, batch)
+                yield from _predict_batch(model, processor, batch)
     finally:
         model.train(was_training)
 
@@ -122,7 +133,7 @@ class _LoadedClip:
     source: VideoSource
     frames: np.ndarray  # [T, H, W, 3]
     seconds: np.ndarray  # [T]
-    pixel_values: torch.Tensor  # [T, C, height, width]
+    pictures: np.ndarray  # [T, height, width, 3] uint8, in the size that the model reads
 
 
 def _map_ahead(
@@ -147,8 +158,19 @@ def _load(source: VideoSource, processor: ResNetLSTMVideoProcessor, num_threads:
             resized.append(processor.resize_picture(picture))
     except VideoDecodingError as error:
         return FailedClip(source, str(error))
-    inputs = processor(np.stack(resized), do_sample_frames=False, return_tensors="pt")
-    return _LoadedClip(source, np.stack(shown), np.array(moments), inputs["pixel_values"][0])
+    return _LoadedClip(source, np.stack(shown), np.array(moments), np.stack(resized))
+
+
+def _pixel_values(
+    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, pictures: list[np.ndarray]
+) -> torch.Tensor:
+    """The model's input `[B, T, C, height, width]`.
+
+    It is made in the model's thread: PyTorch would give a thread that only decodes as many threads of its own as there
+    are cores, and these would be in the model's way.
+    """
+    inputs = processor(pictures, do_sample_frames=False, return_tensors="pt")
+    return inputs["pixel_values"].to(model.device)
 
 
 def _to_show(picture: np.ndarray) -> np.ndarray:
@@ -162,13 +184,14 @@ def _to_show(picture: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def _predict_batch(
-    model: ResNetLSTMForVideoClassification, batch: list[_LoadedClip | FailedClip]
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    batch: list[_LoadedClip | FailedClip],
 ) -> Iterator[ClipPrediction | FailedClip]:
     loaded = [clip for clip in batch if isinstance(clip, _LoadedClip)]
     outputs = None
     if loaded:
-        pixel_values = torch.stack([clip.pixel_values for clip in loaded])  # [B, T, C, H, W]
-        outputs = model(pixel_values=pixel_values.to(model.device))
+        outputs = model(pixel_values=_pixel_values(model, processor, [clip.pictures for clip in loaded]))
     index = 0
     for clip in batch:
         if isinstance(clip, FailedClip):
@@ -181,16 +204,20 @@ def _predict_batch(
 
 @torch.inference_mode()
 def _predict_until_sure(
-    model: ResNetLSTMForVideoClassification, clip: _LoadedClip | FailedClip, sure_at: float
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    clip: _LoadedClip | FailedClip,
+    sure_at: float,
 ) -> ClipPrediction | FailedClip:
     if isinstance(clip, FailedClip):
         return clip
-    pixel_values = clip.pixel_values
+    pictures = clip.pictures
 
     def read_frames(indices: list[int]) -> torch.Tensor:
-        return model.resnet_lstm.extract_frame_features(pixel_values[None, indices].to(model.device))[0]
+        pixel_values = _pixel_values(model, processor, [pictures[indices]])
+        return model.resnet_lstm.extract_frame_features(pixel_values)[0]
 
-    reading = read_until_sure(model, read_frames, len(pixel_values), sure_at)
+    reading = read_until_sure(model, read_frames, len(pictures), sure_at)
     return _prediction(clip, reading.outputs, 0, reading.indices)
 
 
@@ -198,6 +225,7 @@ def _prediction(
     clip: _LoadedClip, outputs: ResNetLSTMForVideoClassificationOutput, index: int, read: Sequence[int]
 ) -> ClipPrediction:
     """What the model's outputs say of a clip, the batch's `index`-th, of which it has read some frames."""
+    known_score = outputs.known_score
     assert outputs.logits is not None and outputs.frame_logits is not None  # noqa: S101, PT018 - it always gives both
     return ClipPrediction(
         source=clip.source,
@@ -205,4 +233,5 @@ def _prediction(
         frame_logits=outputs.frame_logits[index].float().cpu().numpy(),
         frames=clip.frames[read],
         seconds=clip.seconds[read],
+        known_score=None if known_score is None else float(known_score[index]),
     )

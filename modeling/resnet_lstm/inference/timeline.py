@@ -27,7 +27,6 @@ from ..video_decoding import VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .frame_reader import TimedFrame, open_frames, training_rate
-from .known_score import KnownScore, known_probability
 from .segmentation import most_likely_path, runs
 from .windows import SlidingWindows, Window
 
@@ -88,7 +87,8 @@ class Timeline:
         fps: Frames a second that were looked at.
         seconds: `[F]`, the moment of each.
         scores: `[F, L]` float32, the actions' scores at each moment, which sum to 1.
-        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all.
+        known: `[F]` float32, how probable it is at each moment that it shows one of the actions at all; 1 where the
+            model does not tell.
         segments: In order of time, without gaps.
         thumbnails: In order of time, evenly over the video, a bounded number.
     """
@@ -157,9 +157,8 @@ def label_timeline(
     *,
     fps: float | None = None,
     min_score: float = 0.2,
-    min_known: float = 0.3,
+    min_known: float | None = None,
     switch_cost: float = 0.3,
-    known_score: KnownScore | None = None,
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Timeline:
@@ -173,10 +172,9 @@ def label_timeline(
             every second or third frame, so that its frames are still about as far apart as those that the model was
             trained on; a lower rate shows it larger changes than it knows.
         min_score: An action below this score is none that is known.
-        min_known: Nor is any where it is less probable than this that one of the actions is there at all.
+        min_known: Nor is any where it is less probable than this that one of the actions is there at all; by default
+            the `known_threshold` of the model.
         switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
-        known_score: Tells how probable it is that a window shows one of the model's actions; by default the logits
-            do, see `known_score.py`.
         batch_size: Frames that pass the backbone together.
         progress: Called after each batch.
 
@@ -184,6 +182,8 @@ def label_timeline(
         VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
         ValueError: A number is out of its range.
     """
+    if min_known is None:
+        min_known = model.config.known_threshold or _LEAST
     for name, value in (("min_score", min_score), ("min_known", min_known)):
         if not 0 < value < 1:
             raise ValueError(f"{name}={value}: must be between 0 and 1.")
@@ -194,7 +194,7 @@ def label_timeline(
     fps = trained_at if fps is None else fps
     num_frames, stride = model.config.num_frames, max(1, round(fps / trained_at))
     windows = SlidingWindows(num_frames, stride, hop=max(1, num_frames // 4))
-    moments = _Moments(model, known_score)
+    moments = _Moments(model)
     thumbnails = _Thumbnails()
     seconds: list[float] = []
     with open_frames(source, fps) as frames, torch.inference_mode():
@@ -232,12 +232,11 @@ def batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[lis
 class _Moments:
     """The logits of the video's frames: of each frame the mean over the windows that hold it."""
 
-    def __init__(self, model: ResNetLSTMForVideoClassification, known_score: KnownScore | None) -> None:
+    def __init__(self, model: ResNetLSTMForVideoClassification) -> None:
         self._model = model
-        self._known_score = known_score
         self._num_frames = 0
-        # Logits, and the share of known. One block that doubles: small arrays of their own, each allocated among the
-        # pictures that come and go, would keep the allocator from using the pictures' memory again.
+        # Logits, and how probable a known action is. One block that doubles: small arrays of their own, each allocated
+        # among the pictures that come and go, would keep the allocator from using the pictures' memory again.
         self._sums = np.zeros((1024, model.config.num_labels + 1), np.float32)
         self._counts = np.zeros(1024, np.float32)
 
@@ -246,11 +245,9 @@ class _Moments:
             some = list(group)
             frame_features = torch.stack([window.frame_features for window in some])  # [B, T, D]
             outputs = self._model(frame_features=frame_features)
-            known = torch.ones(len(some))
-            if self._known_score is not None:
-                known = self._known_score(outputs.logits, frame_features).cpu()
             frame_logits = outputs.frame_logits.float().cpu()  # [B, T, L]
-            known = known.float()[:, None, None].expand(-1, frame_logits.shape[1], 1)  # [B, T, 1]
+            known = torch.ones(len(some)) if outputs.known_score is None else outputs.known_score.float().cpu()
+            known = known[:, None, None].expand(-1, frame_logits.shape[1], 1)  # [B, T, 1]
             for window, rows in zip(some, torch.cat([frame_logits, known], dim=-1).numpy(), strict=True):
                 self._add_one(window.frames, rows)
 
@@ -268,7 +265,7 @@ class _Moments:
         logits, known = means[:, :-1], means[:, -1]
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return scores, known_probability(logits) if self._known_score is None else known
+        return scores, known
 
 
 class _Thumbnails:

@@ -26,6 +26,8 @@ class ModelFacts(TypedDict):
         parameters: How many weights it has, backbone included.
         license: A licence identifier of the Hub; `apache-2.0` if left out.
         temperature: What the logits are divided by.
+        known_threshold: The `known_score` below which a clip is taken for none of the actions; None, or left out,
+            where the model does not tell.
     """
 
     repo_id: str
@@ -35,6 +37,7 @@ class ModelFacts(TypedDict):
     parameters: int
     license: NotRequired[str]
     temperature: NotRequired[float]
+    known_threshold: NotRequired[float | None]
 
 
 class DatasetFacts(TypedDict):

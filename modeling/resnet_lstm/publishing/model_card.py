@@ -89,7 +89,7 @@ def model_card(
         *(_picture(name, title) for name, title in PICTURES.items() if name in pictures),
         _calibration(metrics, model_facts, RELIABILITY in pictures),
         _speed(benchmark),
-        _limits(metrics, dataset),
+        _limits(metrics, model_facts, dataset),
         _training(facts["training"]),
         bibtex(RESNET, LSTM, LRCN, *([UCF101] if dataset["is_ucf101"] else [])),
     ]
@@ -309,10 +309,20 @@ def _speed(benchmark: Mapping[str, Any] | None) -> str:
     return f"## Speed\n\n{note}\n\n{table(('what', 'time, as a multiple', 'of'), rows)}"
 
 
-def _limits(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
-    limits = [
+def _limits(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> str:
+    closed = (
         f"The set of actions is closed. Any video, of anything, gets one of the {len(metrics['label_names'])} "
-        "classes, often with a high score: a score is no evidence that one of these actions takes place.",
+        "classes, often with a high score: a score is no evidence that one of these actions takes place."
+    )
+    threshold = model_facts.get("known_threshold")
+    if threshold is not None:
+        closed += (
+            f" What the model returns as `known_score` is some: below {threshold:.3f} (`config.known_threshold`) take "
+            "the clip for none of them. The threshold is set so that one in twenty clips that do show one of the "
+            "actions falls below it; it does not catch every clip that shows none of them."
+        )
+    limits = [
+        closed,
         "Clips unlike the training data (camera, place, people, several actions at a time) are recognised worse than "
         "the figures above say.",
         "Videos show people. Classify them only with their consent or another lawful ground; do not use the model to "

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import log_probabilities
+from ..known_score import NUM_DIRECTIONS, squared_distances
 
 # How many groups the mean of all classes counts for, as an estimate of the mean of one.
 PRIOR_GROUPS = 2.0
@@ -56,19 +58,42 @@ class LinearClassifier:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Where the clips of all classes lie, and how much those of one class differ, for `squared_distances`.
+
+    Attributes:
+        centre: `[H]`.
+        directions: `[K, H]`.
+    """
+
+    centre: torch.Tensor
+    directions: torch.Tensor
+
+    def squared_distances(self, features: torch.Tensor) -> torch.Tensor:
+        """Distances `[N]` of features `[N, H]` from the centre."""
+        return squared_distances(features, self.centre, self.directions)
+
+
+@dataclass(frozen=True)
 class DiscriminantFit:
     """A classifier, and what it would say of its own training clips had it not seen them.
 
     Attributes:
         classifier: Fitted to all clips, its logits as sure as those of unseen groups allow.
+        spread: Of all clips.
         shrinkage: Of the covariance.
+        labels: `[N]`, the clips' own.
         held_out_logits: `[N, L]`: each clip's logits by a classifier fitted without its group. NaN where none could
             be: a class whose clips are all of one group is unknown without it.
+        held_out_distances: `[N]`: each clip's distance by the same fit. NaN where there is none.
     """
 
     classifier: LinearClassifier
+    spread: Spread
     shrinkage: float
+    labels: np.ndarray
     held_out_logits: np.ndarray
+    held_out_distances: np.ndarray
 
 
 def fit_by_cross_validation(
@@ -84,6 +109,7 @@ def fit_by_cross_validation(
         seed: Of the folds.
     """
     held_out = {shrinkage: np.full((len(labels), num_labels), np.nan) for shrinkage in SHRINKAGES}
+    distances = {shrinkage: np.full(len(labels), np.nan) for shrinkage in SHRINKAGES}
     num_folds = min(NUM_FOLDS, len(set(groups)), int(np.bincount(labels).max()))
     if num_folds > 1:
         folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
@@ -94,16 +120,24 @@ def fit_by_cross_validation(
         for train, test in split:
             known = test[np.isin(labels[test], labels[train])]
             solver = _Solver(features[train], labels[train], [groups[index] for index in train], num_labels)
-            for shrinkage, logits in held_out.items():
-                logits[known] = solver.classifier(shrinkage)(features[known]).numpy()
+            for shrinkage in SHRINKAGES:
+                held_out[shrinkage][known] = solver.classifier(shrinkage)(features[known]).numpy()
+                distances[shrinkage][known] = solver.spread(shrinkage).squared_distances(features[known]).numpy()
     scored = np.flatnonzero(~np.isnan(held_out[SHRINKAGES[0]][:, 0]))
     solver = _Solver(features, labels, groups, num_labels)
     if not len(scored):
         classifier = solver.classifier(DEFAULT_SHRINKAGE)
         # Nothing tells how sure to be: not very.
         present = np.isin(np.arange(num_labels), labels)
-        spread = float(classifier(features)[:, torch.from_numpy(present)].std())
-        return DiscriminantFit(classifier.divided_by(spread or 1.0), DEFAULT_SHRINKAGE, held_out[SHRINKAGES[0]])
+        deviation = float(classifier(features)[:, torch.from_numpy(present)].std())
+        return DiscriminantFit(
+            classifier.divided_by(deviation or 1.0),
+            solver.spread(DEFAULT_SHRINKAGE),
+            DEFAULT_SHRINKAGE,
+            labels,
+            held_out[DEFAULT_SHRINKAGE],
+            distances[DEFAULT_SHRINKAGE],
+        )
 
     def cross_entropy(logits: np.ndarray) -> float:
         return float(-log_probabilities(logits)[np.arange(len(scored)), labels[scored]].mean())
@@ -115,7 +149,14 @@ def fit_by_cross_validation(
         temperatures[shrinkage] = scale * fit_temperature(logits[scored] / scale, labels[scored])
         calibrated[shrinkage] = logits / temperatures[shrinkage]
     best = min(SHRINKAGES, key=lambda shrinkage: cross_entropy(calibrated[shrinkage][scored]))
-    return DiscriminantFit(solver.classifier(best).divided_by(temperatures[best]), best, calibrated[best])
+    return DiscriminantFit(
+        solver.classifier(best).divided_by(temperatures[best]),
+        solver.spread(best),
+        best,
+        labels,
+        calibrated[best],
+        distances[best],
+    )
 
 
 def fit_discriminant(
@@ -162,6 +203,21 @@ class _Solver:
         weight[self.present] = directions
         bias[self.present] = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
         return LinearClassifier(weight, bias)
+
+    def spread(self, shrinkage: float) -> Spread:
+        variances, directions = self._principal_directions  # [K], [K, H]
+        ridge, kept = shrinkage * self.mean_variance, (1 - shrinkage) * variances
+        # By Woodbury's identity, what the inverse of `ridge + kept` leaves of the inverse of `ridge` alone.
+        return Spread(self.centre, (kept / (ridge + kept)).sqrt()[:, None] * directions)
+
+    @cached_property
+    def _principal_directions(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The directions in which clips of one class differ most, and their variances."""
+        num_directions = min(NUM_DIRECTIONS, *self.residuals.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            _, deviations, directions = torch.svd_lowrank(self.residuals, num_directions, niter=4)
+        return deviations**2, directions.T
 
     def _solve(self, shrinkage: float) -> torch.Tensor:
         """The covariance's inverse times the class means, `[P, H]`."""

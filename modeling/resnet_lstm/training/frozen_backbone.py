@@ -14,13 +14,17 @@ import torch
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
+from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .datasets import FeatureDataset
-from .discriminant import fit_by_cross_validation
+from .discriminant import DiscriminantFit, fit_by_cross_validation
 from .loop import TrainingLoop, TrainingResult
 
 BATCH_SIZE = 64
 REFIT_FOLDER = "refit"
+
+# What part of the clips that show one of the model's actions may be taken for none of them.
+KNOWN_CLIPS_REFUSED = 0.05
 
 # Makes the loop for a training set, a validation set (or none) and the folder of its checkpoints.
 MakeLoop = Callable[[FeatureDataset, FeatureDataset | None, Path], TrainingLoop]
@@ -63,8 +67,9 @@ def train_head(
     linear part leaves; the linear part's logits of a training clip are here those of a fit without its group, as sure
     and as wrong as on clips it has not seen. The epoch with the best validation figure is kept, or the start, where
     the LSTM has no say, if no epoch is better. The temperature, and the score at
-    which reading may stop early, are fitted on the validation clips. Last, all is done again on training and
-    validation clips together, for as many epochs as were best.
+    which reading may stop early, are fitted on the validation clips. Then all is done again on training and
+    validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is learned
+    from the linear part's view of clips that it has not seen (`known_score`).
 
     Args:
         model: As built; its backbone made the features.
@@ -92,7 +97,8 @@ def train_head(
     initial = copy.deepcopy(_head_state(model))
     model.config.temperature = sureness = 1.0
     model.config.early_exit_score = None
-    fit_linear_part(model, train)
+    model.set_known_score(None, None)
+    fit = fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
         sureness = fitted_temperature(model, validation.dataset)
@@ -104,12 +110,13 @@ def train_head(
         if refit:
             everything = train.and_also(validation)
             model.load_state_dict(initial, strict=False)
-            fit_linear_part(model, everything)
+            fit = fit_linear_part(model, everything)
             divide_linear_part(model, everything.dataset, sureness)
             if result.best_epoch is not None:
                 (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
+    fit_known_score(model, fit, sureness * model.config.temperature)
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops)
 
@@ -119,7 +126,7 @@ def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tens
 
 
 @torch.no_grad()
-def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatures) -> None:
+def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatures) -> DiscriminantFit:
     """Set the statistics of the features and the classifier that reads them, and the dataset's logit corrections."""
     dataset, base, device = train.dataset, model.resnet_lstm, model.device
     total = square_total = torch.zeros(model.config.hidden_size, dtype=torch.float64)
@@ -145,6 +152,29 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
     model.set_classifier(fit.classifier.weight, fit.classifier.bias)
     corrections = torch.from_numpy(fit.held_out_logits).float() - fit.classifier(features)  # [N * V, L]
     dataset.logit_corrections = corrections.nan_to_num(0.0).unflatten(0, (-1, num_views))
+    return fit
+
+
+@torch.no_grad()
+def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> None:
+    """Let the model tell whether a clip shows one of its actions, if there are clips enough to learn it from.
+
+    Args:
+        model: With its linear part and temperature set.
+        fit: Of its linear part.
+        divisor: What the fit's logits have been divided by since.
+    """
+    scored = np.flatnonzero(~np.isnan(fit.held_out_distances))
+    if len(scored) < LEAST_CLIPS_FOR_TEMPERATURE:
+        return
+    logits = torch.from_numpy(fit.held_out_logits[scored] / divisor).float()
+    distances = torch.from_numpy(fit.held_out_distances[scored]).float()
+    known_score = KnownScore(model.config.hidden_size, model.config.num_labels)
+    known_score.set_statistics(
+        logits, distances, torch.from_numpy(fit.labels[scored]), fit.spread.centre, fit.spread.directions
+    )
+    threshold = np.quantile(known_score.probability(logits, distances).numpy(), KNOWN_CLIPS_REFUSED)
+    model.set_known_score(known_score, float(threshold))
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:

@@ -427,6 +427,7 @@ def _write_card(
             num_frames=model.config.num_frames,
             parameters=model.num_parameters(),
             temperature=model.config.temperature,
+            known_threshold=model.config.known_threshold,
         ),
         training={
             **asdict(settings),

@@ -1,0 +1,141 @@
+"""Whether a clip shows any of the actions that a model knows.
+
+A softmax always names one of the model's actions, and often one of them surely, whatever the clip shows. Three signs
+tell that it is none of them. Two are taken from the logits of the linear classifier: how undecided they are (the
+entropy of their softmax), and how large the largest one is (its logarithm). What that means differs from action to
+action, so both are compared with clips of the predicted action. The third is how far the clip lies from the centre of
+all, in units of how much clips of one action differ (Mahalanobis' distance): what is new goes ways of its own.
+
+What the signs are compared with is learned from training clips, each scored by a model that has not seen its group. No
+unknown clip is needed for that. That the three count as they do, and what probability their sum stands for, was
+measured with classes that were left out in turn, see `comparison/unknown_actions.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+# What the signs count, each in standard deviations of clips of known actions: entropy, largest logit, distance.
+SIGN_WEIGHTS = (1.0, 1.0, 0.5)
+# Their sum -> the log-odds of known against unknown, where half of all clips are unknown.
+_SLOPE, _OFFSET = 0.5, 0.8
+
+# Directions in which clips of one action differ most; differences in all others are taken for equally usual.
+NUM_DIRECTIONS = 64
+
+# How many clips the statistics of all stand for, in those of one action.
+_PRIOR_CLIPS = 10
+
+_LEAST_LOGIT = 1e-3
+_LEAST_DEVIATION = 1e-6
+
+
+class KnownScore(nn.Module):
+    """How probable it is that a clip shows one of the model's actions, where half of all clips do.
+
+    Shapes: B clips, H size of what the head reads, L labels, K = `NUM_DIRECTIONS`.
+
+    Args:
+        hidden_size: H.
+        num_labels: L.
+    """
+
+    centre: torch.Tensor  # [H]
+    directions: torch.Tensor  # [K, H]
+    distance_statistics: torch.Tensor  # [2], mean and standard deviation
+    sign_means: torch.Tensor  # [2, L]
+    sign_deviations: torch.Tensor  # [2, L]
+
+    def __init__(self, hidden_size: int, num_labels: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(hidden_size))
+        self.register_buffer("directions", torch.zeros(NUM_DIRECTIONS, hidden_size))
+        self.register_buffer("distance_statistics", torch.tensor([0.0, 1.0]))
+        self.register_buffer("sign_means", torch.zeros(2, num_labels))
+        self.register_buffer("sign_deviations", torch.ones(2, num_labels))
+
+    def forward(self, clip_features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """From 0 to 1.
+
+        Args:
+            clip_features: `[B, H]`, the mean over a clip's frames of what the head reads.
+            logits: `[B, L]`, the linear classifier's for them.
+
+        Returns:
+            `[B]` float32.
+        """
+        # In half precision the squares would overflow.
+        features, logits = clip_features.float(), logits.float()
+        distances = squared_distances(features, self.centre.float(), self.directions.float())
+        return self.probability(logits, distances)
+
+    def probability(self, logits: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """As `forward`, of logits `[B, L]` and distances `[B]` that are there already."""
+        mean, deviation = self.distance_statistics.float()
+        predicted = logits.argmax(dim=1)
+        signs = (logit_signs(logits) - self.sign_means.float()[:, predicted]) / self.sign_deviations[
+            :, predicted
+        ].float()
+        nearness = (mean - distances.clamp_min(_LEAST_DEVIATION).log()) / deviation
+        total = sum(weight * sign for weight, sign in zip(SIGN_WEIGHTS, (*signs, nearness), strict=True))
+        return (_SLOPE * total + _OFFSET).sigmoid()
+
+    def set_statistics(
+        self,
+        logits: torch.Tensor,
+        distances: torch.Tensor,
+        labels: torch.Tensor,
+        centre: torch.Tensor,
+        directions: torch.Tensor,
+    ) -> None:
+        """Learn what the signs are like in clips of known actions.
+
+        Args:
+            logits: `[N, L]`, of clips by models that have not seen their groups.
+            distances: `[N]`, of the same clips by the same models, see `squared_distances`.
+            labels: `[N]`, the clips' own.
+            centre: `[H]`, of all clips.
+            directions: `[up to K, H]`, of all clips.
+        """
+        self.centre.copy_(centre)
+        self.directions.zero_()
+        self.directions[: len(directions)] = directions
+        logs = distances.clamp_min(_LEAST_DEVIATION).log()
+        self.distance_statistics.copy_(torch.stack([logs.mean(), logs.std(correction=0).clamp_min(_LEAST_DEVIATION)]))
+        signs = logit_signs(logits)  # [2, N]
+        means, deviations = signs.mean(dim=1), signs.std(dim=1, correction=0)  # [2]
+        for label in range(logits.shape[1]):
+            of_label = signs[:, labels == label]  # [2, n]
+            # Of few clips the mean and the spread are drawn towards those of all, as if there were so many of these.
+            total = of_label.shape[1] + _PRIOR_CLIPS
+            mean = (of_label.sum(dim=1) + _PRIOR_CLIPS * means) / total
+            squares = ((of_label - mean[:, None]) ** 2).sum(dim=1) + _PRIOR_CLIPS * deviations**2
+            self.sign_means[:, label] = mean
+            self.sign_deviations[:, label] = (squares / total).sqrt().clamp_min(_LEAST_DEVIATION)
+
+
+def logit_signs(logits: torch.Tensor) -> torch.Tensor:
+    """`[2, N]`, each the higher the more it speaks for a known action: less entropy, and a large largest logit."""
+    log_probabilities = logits.log_softmax(dim=1)
+    negative_entropy = (log_probabilities.exp() * log_probabilities).sum(dim=1)
+    return torch.stack([negative_entropy, logits.amax(dim=1).clamp_min(_LEAST_LOGIT).log()])
+
+
+def squared_distances(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Mahalanobis' distance from a centre, squared, but for a factor that is the same for all.
+
+    Args:
+        features: `[N, H]`.
+        centre: `[H]`.
+        directions: `[K, H]`, orthogonal, each as long as the root of what part of a squared difference that way is
+            taken off.
+
+    Returns:
+        `[N]`.
+    """
+    offsets = features - centre
+    return (offsets**2).sum(dim=1) - ((offsets @ directions.T) ** 2).sum(dim=1)
+
+
+__all__ = ["NUM_DIRECTIONS", "KnownScore", "logit_signs", "squared_distances"]

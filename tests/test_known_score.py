@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassClassValidationError
+
+from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.inference import ClipPrediction, predict_clips
+from resnet_lstm.known_score import KnownScore, squared_distances
+
+
+@pytest.fixture
+def known_score() -> KnownScore:
+    """Clips of two classes: those of the first are sure, those of the second never."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 2
+    logits = torch.zeros(200, 3)
+    logits[:, 0] = torch.where(labels == 0, 6.0, 0.0)
+    logits[:, 1] = torch.where(labels == 1, 1.0, 0.0)
+    logits += 0.2 * torch.randn(200, 3, generator=generator)
+    known_score = KnownScore(8, 3)
+    distances = 8 + torch.rand(200, generator=generator)
+    known_score.set_statistics(logits, distances, labels, torch.zeros(8), torch.zeros(0, 8))
+    return known_score
+
+
+def test_an_undecided_clip_is_unknown_where_clips_of_the_action_are_sure(known_score: KnownScore) -> None:
+    usual = torch.ones(1, 8)  # at a distance of 8 from the centre
+    sure, undecided = torch.tensor([[6.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    assert known_score(usual, sure) > 0.5
+    assert known_score(usual, undecided) < 0.01
+    # No clip of the second class is surer.
+    assert known_score(usual, undecided[:, [1, 0, 2]]) > 0.5
+
+
+def test_a_clip_far_from_all_others_is_less_known(known_score: KnownScore) -> None:
+    sure = torch.tensor([[6.0, 0.0, 0.0]]).expand(2, 3)
+    near, far = known_score(torch.stack([torch.ones(8), 2 * torch.ones(8)]), sure)
+    assert far < near - 0.2
+
+
+def test_what_is_usual_one_way_is_not_another() -> None:
+    directions = torch.zeros(1, 4)
+    directions[0, 0] = 0.9
+    distances = squared_distances(2 * torch.eye(4) + 1, torch.ones(4), directions)
+    torch.testing.assert_close(distances, torch.tensor([4 * (1 - 0.81), 4.0, 4.0, 4.0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_does_not_overflow(known_score: KnownScore, dtype: torch.dtype) -> None:
+    features, logits = 300 * torch.ones(1, 8), torch.tensor([[6.0, 0.0, 0.0]])
+    expected = known_score(features, logits)
+    assert known_score.to(dtype)(features.to(dtype), logits.to(dtype)).item() == pytest.approx(
+        expected.item(), abs=0.02
+    )
+
+
+def test_what_is_saved_knows_as_much(
+    knowing_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
+) -> None:
+    pixel_values = torch.randn(2, 6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    knowing_model.save_pretrained(tmp_path)
+    loaded = ResNetLSTMForVideoClassification.from_pretrained(tmp_path)
+    assert loaded.config.known_threshold == 0.4
+    with torch.no_grad():
+        expected = knowing_model.eval()(pixel_values).known_score
+        known_score = loaded(pixel_values).known_score
+    assert expected is not None
+    assert expected.shape == (2,)
+    torch.testing.assert_close(known_score, expected, rtol=0, atol=1e-6)
+
+
+def test_a_model_that_does_not_tell_gives_none(tiny_model: ResNetLSTMForVideoClassification) -> None:
+    assert tiny_model(torch.zeros(1, 6, 3, 32, 32)).known_score is None
+    with pytest.raises(StrictDataclassClassValidationError, match=r"known_threshold=1\.5"):
+        ResNetLSTMConfig(known_threshold=1.5)
+
+
+def test_a_prediction_says_what_the_model_says(
+    knowing_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, numbered_clip: Path
+) -> None:
+    prediction = next(predict_clips(knowing_model, tiny_processor, [numbered_clip]))
+    assert isinstance(prediction, ClipPrediction)
+    with torch.no_grad():
+        outputs = knowing_model(**tiny_processor(numbered_clip, return_tensors="pt"))
+    assert prediction.known_score is not None
+    assert prediction.known_score == pytest.approx(float(outputs.known_score), abs=1e-5)
+    assert prediction.is_unknown(prediction.known_score + 1e-9)
+    assert not prediction.is_unknown(prediction.known_score)
