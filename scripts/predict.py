@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import gc
 import json
 import logging
 import sys
@@ -24,15 +25,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from tqdm.auto import tqdm
+# What the libraries make while they load is there to stay: to look through it for garbage, again and again, takes half
+# as long as all the rest, and once more at the end.
+gc.disable()
 
-from resnet_lstm import (
+from tqdm.auto import tqdm  # noqa: E402
+
+from resnet_lstm import (  # noqa: E402
     ResNetLSTMConfig,
     ResNetLSTMForVideoClassification,
     ResNetLSTMVideoProcessor,
     VideoDecodingError,
 )
-from resnet_lstm.inference import (
+from resnet_lstm.inference import (  # noqa: E402
     RUNTIMES,
     ClipPrediction,
     FailedClip,
@@ -42,6 +47,9 @@ from resnet_lstm.inference import (
     load_model,
     predict_clips,
 )
+
+gc.freeze()
+gc.enable()
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

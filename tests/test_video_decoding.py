@@ -16,7 +16,7 @@ import pytest
 from conftest import frame_numbers, numbered_frames
 from resnet_lstm import VideoDecodingError, decode_video, probe_video, video_decoding
 from resnet_lstm.data.video_encoding import write_video
-from resnet_lstm.video_decoding import sample_frame_indices, segment_positions
+from resnet_lstm.video_decoding import sample_frame_indices, sample_video, segment_positions
 
 CONTAINERS = ("avi", "gif", "mkv", "mov", "mp4", "webm")
 
@@ -281,6 +281,62 @@ def test_where_a_wanted_frame_is_broken_the_one_before_it_is_shown(tmp_path: Pat
     path.write_bytes(content)
     # Number 4 was left out at first, as one that nothing is made from.
     assert frame_numbers(decode_video(path, 3).frames) == [4, 15, 25]
+
+
+@pytest.fixture
+def large_clip(tmp_path: Path) -> Path:
+    """30 frames that tell their number, with a key frame at every second one, large enough for several readers."""
+    return write_video(tmp_path / "large.mp4", numbered_frames(30, 360, 640), codec_options={"g": "2", "bf": "0"})
+
+
+@pytest.fixture
+def num_opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with each file that is opened."""
+    opened = []
+    open_container = video_decoding._open_container
+
+    def counted(file: Any) -> av.container.InputContainer:
+        opened.append(1)
+        return open_container(file)
+
+    monkeypatch.setattr(video_decoding, "_open_container", counted)
+    return opened
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 5, 11])
+def test_several_readers_give_the_frames_of_one(large_clip: Path, num_frames: int, num_opened: list[int]) -> None:
+    one = decode_video(large_clip, num_frames, num_threads=1)
+    assert len(num_opened) == 1
+    several = decode_video(large_clip, num_frames, num_threads=3)
+    assert len(num_opened) == 2 + (0 if num_frames == 1 else min(num_frames, 3))
+    np.testing.assert_array_equal(several.frames, one.frames)
+    np.testing.assert_array_equal(several.seconds, one.seconds)
+
+
+def test_readers_never_decode_one_stretch_twice(large_clip: Path, num_opened: list[int]) -> None:
+    decode_video(large_clip, 16, num_threads=3)  # two of these frames lie between the same key frames
+    decode_video(large_clip.read_bytes(), 5, num_threads=3)  # bytes would be copied
+    assert len(num_opened) == 2
+
+
+def test_several_readers_show_the_frame_before_a_broken_one_too(large_clip: Path) -> None:
+    with av.open(str(large_clip)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(large_clip.read_bytes())
+    for position, size in packets[14:18]:  # number 16 is wanted, and so are 10 and 22
+        content[position + 4 : position + size] = b"\x0a" + bytes(size - 5)
+    large_clip.write_bytes(content)
+    one = decode_video(large_clip, 5, num_threads=1)
+    assert frame_numbers(one.frames)[1:4] != [9, 15, 21]
+    np.testing.assert_array_equal(decode_video(large_clip, 5, num_threads=2).frames, one.frames)
+
+
+def test_readers_end_with_their_consumer(large_clip: Path) -> None:
+    before = threading.active_count()
+    frames = sample_video(large_clip, 5, num_threads=3)
+    next(frames)
+    frames.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("num_frames", [0, -1])

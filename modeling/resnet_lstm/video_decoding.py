@@ -13,6 +13,7 @@ Training takes a random moment of each segment instead of its middle (TSN, https
 from __future__ import annotations
 
 import bisect
+import contextlib
 import heapq
 import http.client
 import io
@@ -24,7 +25,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,6 +53,11 @@ _AVI_TIME_STAMP_DISORDER = 4
 
 # Threads take longer to start than a short clip of smaller pictures takes to decode.
 _LEAST_PIXELS_FOR_THREADS = 640 * 360
+
+# Readers of one file; each holds a decoder's memory.
+_MAX_READERS = 8
+# How many frames each keeps ready, so that a long way to one frame does not hold up the others.
+_FRAMES_AHEAD = 2
 
 _URL_TIMEOUT_SECONDS = 30
 _URL_BYTES_IN_MEMORY = 64 * 2**20
@@ -208,9 +215,14 @@ def sample_video(
     positions = segment_positions(num_frames, generator)
     with open_stream(source, num_threads) as (stream, name):
         timeline = _read_timeline(stream, name)
+        num_readers = _num_readers(source, stream, timeline, positions)
+        if num_readers > 1:
+            frames = _frames_by_readers(source, stream, timeline, positions, name, num_readers)
+        else:
+            frames = _frames_on_screen(stream, timeline, positions, name)
         to_picture = ToPicture()
         previous = picture = None
-        for position, frame in zip(positions, _frames_on_screen(stream, timeline, positions, name), strict=True):
+        for position, frame in zip(positions, frames, strict=True):
             if picture is None or frame is not previous:
                 previous, picture = frame, to_picture(frame)
             yield float(position * timeline.seconds), picture
@@ -411,6 +423,55 @@ def _frames_on_screen(
         if shown is None:
             raise VideoDecodingError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
         yield shown[1]
+
+
+def _num_readers(source: VideoSource, stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction]) -> int:
+    """How many may read a file at the same time, none decoding what another one does; 1 where that does not pay."""
+    num_threads = stream.codec_context.thread_count or os.cpu_count() or 1
+    is_file = isinstance(source, str | os.PathLike) and not _is_url(source)
+    key_frames = [timeline.key_frame_before(timeline.frame_at(position)) for position in positions]
+    if not is_file or stream.container.format.name == "avi" or len(set(key_frames)) < len(key_frames):
+        return 1
+    return min(num_threads, len(positions), _MAX_READERS)
+
+
+def _frames_by_readers(
+    source: VideoSource,
+    stream: av.VideoStream,
+    timeline: _Timeline,
+    positions: list[Fraction],
+    name: str,
+    num_readers: int,
+) -> Iterator[av.VideoFrame]:
+    """The frames of `_frames_on_screen`, by several readers in turn.
+
+    Threads within a decoder share out frames that follow one another, and wait at each seek; readers never wait.
+    """
+
+    def read(own_positions: list[Fraction]) -> Generator[av.VideoFrame]:
+        with open_stream(source) as (own_stream, _):
+            yield from _frames_on_screen(own_stream, timeline, own_positions, name)
+
+    readers = [read(positions[number::num_readers]) for number in range(num_readers)]
+    with contextlib.ExitStack() as stack:
+        for reader in readers:
+            stack.enter_context(contextlib.closing(reader))
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in readers]
+        turns = [number % num_readers for number in range(len(positions))]
+        ahead = _FRAMES_AHEAD * num_readers
+        coming = deque(threads[number].submit(next, readers[number]) for number in turns[:ahead])
+        for index, position in enumerate(positions):
+            try:
+                frame = coming.popleft().result()
+            except VideoDecodingError:
+                frame = None
+            if frame is None or frame.pts != timeline.frame_at(position):
+                # It is broken. What is on the screen instead may be a frame that another reader has decoded.
+                yield from list(_frames_on_screen(stream, timeline, positions, name))[index:]
+                return
+            for number in turns[index + ahead : index + ahead + 1]:
+                coming.append(threads[number].submit(next, readers[number]))
+            yield frame
 
 
 def _advance(
