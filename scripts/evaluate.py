@@ -27,7 +27,7 @@ from resnet_lstm.evaluation.joined_videos import join_clips, known_clips, unknow
 from resnet_lstm.evaluation.localisation import evaluate_timelines
 from resnet_lstm.evaluation.test_time import price_readings, readings_markdown, write_readings
 from resnet_lstm.features import FeatureCache, default_cache_dir
-from resnet_lstm.inference import RUNTIMES, load_model
+from resnet_lstm.inference import RUNTIMES, leave_cores_to, load_model
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
         model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        leave_cores_to(args.runtime)
         if args.test_time:
             folder = open_dataset(args.dataset)
             priced = price_readings(

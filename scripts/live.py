@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from resnet_lstm.inference import NO_KNOWN_ACTION, LiveSession, load_model, open_live
+from resnet_lstm.inference import NO_KNOWN_ACTION, RUNTIMES, LiveSession, leave_cores_to, load_model, open_live
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -31,6 +31,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--min-known", type=float, help="below it none of the actions is there (default: the model's own)"
     )
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py (default: torch)"
+    )
+    parser.add_argument("--int8", action="store_true", help="the export that computes with 8-bit integers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a frame")
     return parser.parse_args(arguments)
 
@@ -39,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        model, processor = load_model(args.model)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        leave_cores_to(args.runtime)
         session = LiveSession(model, processor, half_life_seconds=args.half_life)
         min_known = model.config.known_threshold if args.min_known is None else args.min_known
         with contextlib.ExitStack() as stack:
@@ -63,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
                     json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
     except KeyboardInterrupt:
         return 0
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -44,6 +44,7 @@ from resnet_lstm.inference import (  # noqa: E402
     annotate_video,
     find_sources,
     label_timeline,
+    leave_cores_to,
     load_model,
     predict_clips,
 )
@@ -206,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sources = find_sources(args.sources)
         model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        leave_cores_to(args.runtime)
         if args.timeline:
             return 1 if label_videos(args, sources, model, processor) else 0
         if args.strip:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import os
@@ -120,9 +119,11 @@ class Engine:
 
     def _load(self) -> None:
         try:
-            from resnet_lstm.inference import load_model
+            from resnet_lstm.inference import leave_cores_to, load_model
 
-            self._loaded = load_model(self.name, **_supported(load_model, runtime=self._runtime, int8=self._int8))
+            loaded = load_model(self.name, runtime=self._runtime, int8=self._int8)
+            leave_cores_to(self._runtime)
+            self._loaded = loaded
         except Exception:
             logger.exception("%s could not be loaded", self.name)
 
@@ -187,20 +188,6 @@ def read_model_file(name: str, file: str) -> Path | None:
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         logger.warning("%s of %s was not read: %s", file, name, error)
         return None
-
-
-def _supported(function: Callable[..., Any], **options: Any) -> dict[str, Any]:
-    """Options without those that are off, so that a `load_model` that has no such option can be called.
-
-    Raises:
-        ValueError: One is asked for that the function does not have.
-    """
-    known = inspect.signature(function).parameters
-    wanted = {name: value for name, value in options.items() if value not in ("torch", False)}
-    for name in wanted:
-        if name not in known:
-            raise ValueError(f"{name}: not in this version.")
-    return wanted
 
 
 def _on_gpu(function: Function, seconds: int) -> Function:

@@ -10,7 +10,7 @@ import torch
 from torchvision.models.video import r3d_18, s3d
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
-from ..inference import EXPORT_FORMATS, ClipPrediction, load_model, predict_clips
+from ..inference import EXPORT_FORMATS, ClipPrediction, leave_cores_to, load_model, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .figures import Figure
@@ -56,10 +56,11 @@ def time_clips(
     pixel_values = processor(files[0], return_tensors="pt")["pixel_values"]  # [1, T, C, height, width]
     flop = flop_of(plain.backbone, pixel_values[0])
     contenders = [matrix_multiply_limit(flop)]
-    for runtime, model in models.items():
-        contenders.append(Contender(f"file to top 5, {runtime}", _from_file(model, processor, files)))
-    for runtime, model in models.items():
-        contenders.append(Contender(f"backbone alone, {runtime}", _backbone(model, pixel_values)))
+    for title, model in models.items():
+        runtime = title.split()[0]
+        contenders.append(Contender(f"file to top 5, {title}", _from_file(model, processor, files, runtime)))
+    for title, model in models.items():
+        contenders.append(Contender(f"backbone alone, {title}", _backbone(model, pixel_values)))
     contenders.append(Contender("backbone as it is", _unfolded(plain.backbone, pixel_values)))
     contenders.append(Contender("backbone as it is, frame by frame", _frame_by_frame(plain.backbone, pixel_values)))
     if peers:
@@ -69,10 +70,14 @@ def time_clips(
 
 
 def _from_file(
-    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, files: Sequence[Path]
+    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, files: Sequence[Path], runtime: str
 ) -> Callable[[int], object]:
+    num_threads = torch.get_num_threads()
+
     def run(number: int) -> object:
+        leave_cores_to(runtime)  # as predict.py does
         (prediction,) = predict_clips(model, processor, [files[number % len(files)]])
+        torch.set_num_threads(num_threads)
         if not isinstance(prediction, ClipPrediction):
             raise ValueError(prediction.error)  # noqa: TRY004 - the clip is at fault
         return prediction.top_k(5)

@@ -5,7 +5,7 @@ from .exports import EXPORT_FORMATS, Export
 from .frame_reader import TimedFrame, open_frames, training_rate
 from .live import LivePrediction, LiveSession
 from .live_reader import open_live
-from .loading import RUNTIMES, load_model
+from .loading import RUNTIMES, leave_cores_to, load_model
 from .prediction import ClipPrediction, FailedClip, predict_clips
 from .sources import find_sources
 from .timeline import NO_KNOWN_ACTION, Segment, Thumbnail, Timeline, label_timeline
@@ -26,6 +26,7 @@ __all__ = [
     "annotate_video",
     "find_sources",
     "label_timeline",
+    "leave_cores_to",
     "load_model",
     "open_frames",
     "open_live",

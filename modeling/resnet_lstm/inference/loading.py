@@ -52,3 +52,16 @@ def load_model(
         graph = load_graph(runtime, path, outputs=["frame_features"])
         model.eval().compile_for_inference(GraphBackbone(graph))
     return model, ResNetLSTMVideoProcessor.from_pretrained(name)
+
+
+def leave_cores_to(runtime: str) -> None:
+    """Keep PyTorch's threads out of the way of a runtime that has threads of its own, in this whole process.
+
+    Beside it PyTorch has little to compute, and when that is done its threads wait for more, each spinning on a core. A
+    program calls this after `load_model`, which gives the runtime as many threads as PyTorch has till then.
+
+    Args:
+        runtime: As in `load_model`; "torch" keeps its threads.
+    """
+    if runtime != "torch":
+        torch.set_num_threads(1)
