@@ -57,8 +57,8 @@ def load_model(
 def leave_cores_to(runtime: str) -> None:
     """Keep PyTorch's threads out of the way of a runtime that has threads of its own, in this whole process.
 
-    Beside it PyTorch has little to compute, and when that is done its threads wait for more, each spinning on a core. A
-    program calls this after `load_model`, which gives the runtime as many threads as PyTorch has till then.
+    Beside it PyTorch has little to compute, and when that is done its threads wait for more, each spinning on a core.
+    A program calls this after `load_model`, which gives the runtime as many threads as PyTorch has till then.
 
     Args:
         runtime: As in `load_model`; "torch" keeps its threads.
