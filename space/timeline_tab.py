@@ -21,6 +21,8 @@ from wiring import PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to, stop
 if TYPE_CHECKING:
     from resnet_lstm.inference import Timeline
 
+# Where `scripts/predict.py` begins too.
+MIN_SCORE = 0.2
 _LABEL = "A longer video"
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "timeline", "concurrency_limit": 1}
 
@@ -48,7 +50,7 @@ class TimelineTab:
             html("<p>No video at hand? A generated one, free to pass on; no everyday action is in it:</p>")
             example = gr.Button("One after the other", size="sm", min_width=160)
         with gr.Accordion("Settings", open=False):
-            min_score = gr.Slider(0.1, 0.9, 0.5, step=0.05, label="Below this score an action is none of mine")
+            min_score = gr.Slider(0.1, 0.9, MIN_SCORE, step=0.05, label="Below this score an action is none of mine")
             annotate = gr.Checkbox(True, label="Write the actions into a copy of the video, too")
         stop = stop_button()
         view = html(notice("What happens, and when, comes here."), elem_id="video-answer")
@@ -65,14 +67,14 @@ class TimelineTab:
 
         inputs = [
             video_input(_LABEL, MAX_VIDEO_SECONDS, visible=False),
-            gr.Number(0.5, minimum=0.05, maximum=0.95, visible=False, label="min_score"),
+            gr.Number(MIN_SCORE, minimum=0.05, maximum=0.95, visible=False, label="min_score"),
             gr.Checkbox(False, visible=False, label="annotate"),
         ]
         answers = [gr.JSON(visible=False, label="answer"), gr.Video(visible=False, label="annotated")]
         gr.Button(visible=False).click(self.timeline, inputs, answers, api_name="timeline", **_ONE_AT_A_TIME)
 
     def timeline(
-        self, video: str, min_score: float = 0.5, annotate: bool = False
+        self, video: str, min_score: float = MIN_SCORE, annotate: bool = False
     ) -> Iterator[tuple[dict[str, Any], str | None]]:
         """Say what happens in a video of up to ten minutes, and when.
 

@@ -77,6 +77,6 @@ def test_a_model_is_scored_on_videos(
 ) -> None:
     path = write_video(tmp_path / "000.mp4", [np.zeros((48, 64, 3), np.uint8)] * 50)
     video = JoinedVideo(path, (TrueSegment("jump", 0, 1), TrueSegment(None, 1, 2)))
-    report = evaluate_timelines(tiny_model, tiny_processor, [video], clip_accuracy=0.5, fps=10, min_known=0.999)
+    report = evaluate_timelines(tiny_model, tiny_processor, [video], clip_accuracy=0.5, fps=10, min_score=0.999)
     assert report.frame_accuracy.value == pytest.approx(0.5)
     assert report.unknown_frame_accuracy == 1

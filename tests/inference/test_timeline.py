@@ -137,8 +137,8 @@ def test_what_scores_low_or_is_not_known_is_no_known_action(
     assert nothing.known.tolist() == [1.0] * 40  # this model does not tell
 
     known_score = KnownScore(brightness_model.config.hidden_size, 3)
-    known_score.sign_means[:, LABELS.index("jump")] = 50.0  # no clip of it is so sure
-    known_score.sign_means[:, LABELS.index("swim")] = -50.0
+    known_score.sign_means[:, LABELS.index("jump")] = 10.0  # no clip of it is so sure
+    known_score.sign_means[:, LABELS.index("swim")] = -10.0
     brightness_model.set_known_score(known_score, 0.5)
     timeline = label_timeline(brightness_model, tiny_processor, path)
     assert [segment.label for segment in timeline.segments] == [None, "swim"]
