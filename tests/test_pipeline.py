@@ -24,6 +24,7 @@ from resnet_lstm.inference import ClipPrediction, predict_clips
 REMOTE_CODE = (
     "folded_backbone",
     "configuration_resnet_lstm",
+    "known_score",
     "modeling_resnet_lstm",
     "video_decoding",
     "video_processing_resnet_lstm",

@@ -82,7 +82,8 @@ def start_camera(page: Any) -> None:
 @pytest.mark.parametrize(("label", "suffix"), [("grow", ".avi"), ("brighten", ".mp4"), ("green_to_red", ".webm")])
 def test_an_upload_is_answered_in_words(open_page: OpenPage, tmp_path: Path, label: str, suffix: str) -> None:
     page = open_page()
-    upload(page, write_video(tmp_path / f"clip{suffix}", generate_frames(label, 4, seed=3)))
+    # As long as the clips that were trained on: one of another kind may be taken for none of the actions.
+    upload(page, write_video(tmp_path / f"clip{suffix}", generate_frames(label, 1, seed=3)))
     answer = page.locator(".rl-clip h2")
     answer.wait_for()
     assert answer.inner_text().lower().replace(" ", "_") == label

@@ -99,7 +99,7 @@ def test_what_a_known_clip_is_like_is_learnt_where_clips_are_enough(
     few = shutil.copytree(tiny_dataset.root, tmp_path / "few")
     metadata = few / "train" / METADATA_FILE
     metadata.write_text("".join(metadata.read_text().splitlines(keepends=True)[:9]))
-    assert train("few", VideoFolder.open(few), settings).model.config.known_threshold is None
+    assert train("of-few", VideoFolder.open(few), settings).model.config.known_threshold is None
 
 
 def test_an_lstm_that_helps_is_kept(train: Trainer, tiny_dataset: VideoFolder) -> None:
