@@ -127,7 +127,8 @@ def decoding(args: argparse.Namespace, files: list[Path], num_frames: int, round
     figures = time_decoding(f"decoding {num_frames} frames of a clip of the dataset", chosen, num_frames, rounds)
     for source in args.clips:
         others = [Path(name) for name in find_sources([source])][:16]
-        figures += time_decoding(f"decoding {num_frames} frames of a clip of {source}", others, num_frames, rounds)
+        part = f"decoding {num_frames} frames of a clip of {Path(source).name}"
+        figures += time_decoding(part, others, num_frames, rounds)
     if not args.quick:
         name = f"long-{LONG_VIDEO_SIZE[1]}p-{LONG_VIDEO_SECONDS}s-{args.dataset.name}.mp4"
         video = make_long_video(files, args.cache_dir.parent / name, LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE)

@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
                     DEFAULT, RECIPES[DEFAULT], clips, folds, left_out, seed, features, args.backbone, args.output
                 )
             result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
-            result.write(args.output, facts, f"{title}, a fifth of the classes left out of each")
+            result.write(args.output, facts, f"{title},\na fifth of the classes left out of each")
             print(result.to_markdown())
             return 0
         if args.few_clips:

@@ -31,7 +31,7 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 class FoldedBackbone:
     """Computes what a `ResNetModel` in evaluation mode does, up to rounding.
 
-    It has weights of its own, as they are now: what becomes of the model later does not reach it, but `is_of` tells.
+    It is made of the weights as they are now, and may not be used when they have changed since, which `is_of` tells.
     It is no module, so that it is not saved with the model.
 
     Args:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,7 @@ def test_ucf101_brings_its_terms_and_its_citation(tmp_path: Path) -> None:
 def test_dataset_that_is_not_on_the_hub_is_named_without_a_link(tmp_path: Path) -> None:
     text = card_text(tmp_path, metrics(), dataset=DATASET | {"repo_id": None})
     assert "datasets" not in ModelCard(text).data.to_dict()
-    assert "huggingface.co/datasets" not in text
+    assert "/datasets/" not in text
 
 
 def test_settings_and_counts_are_shown_as_given(tmp_path: Path) -> None:
@@ -201,14 +202,14 @@ def test_example_code_names_the_model_and_compiles(tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", card_text(tmp_path, metrics()), re.DOTALL)
     assert len(examples) == 3
     for example in examples:
-        compile(example, "README.md", "exec")
+        ast.parse(example)
     for example in examples[:2]:
         assert MODEL["repo_id"] in example
 
 
 def test_card_is_replaced_whole(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("the card of an older model")
-    assert "older model" not in card_text(tmp_path, metrics())
+    (tmp_path / "README.md").write_text("something else")
+    assert "something else" not in card_text(tmp_path, metrics())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "training.json"]
 
 
@@ -222,11 +223,10 @@ def test_speed_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     assert "| limit | 1.00 | limit |\n| OpenVINO | 1.46 | limit |" in text
 
 
-def test_a_model_that_knows_what_it_does_not_know_says_how_it_is_asked(tmp_path: Path) -> None:
-    silent = card_text(tmp_path, metrics())
-    assert "known_score" not in silent
-    telling = card_text(tmp_path, metrics(), model_facts=MODEL | {"known_threshold": 0.3125})
-    assert "below 0.312 (`config.known_threshold`)" in telling[telling.index("## Limits") :]
+def test_the_threshold_of_the_known_score_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    assert "known_score" not in card_text(tmp_path, metrics())
+    text = card_text(tmp_path, metrics(), model_facts=MODEL | {"known_threshold": 0.3125})
+    assert "below 0.312 (`config.known_threshold`)" in text[text.index("## Limits") :]
 
 
 def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from ..evaluation.plots import save_figure
 from ..features import UNIFORM, FeaturesInMemory
+from ..known_score import logit_signs
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..whole_file import write_texts, written_whole
 from .cross_validation import SCORING_BATCH_SIZE, Fold, LabelledClips, train_head_on_fold, training_key
@@ -55,11 +56,6 @@ class ScoredClips:
     train_labels: torch.Tensor
 
 
-def _negative_entropy(clips: ScoredClips) -> torch.Tensor:
-    log_scores = clips.logits.log_softmax(dim=1)
-    return (log_scores.exp() * log_scores).sum(dim=1)
-
-
 def _nearest_class_mean(clips: ScoredClips) -> torch.Tensor:
     labels = clips.train_labels.unique()
     means = torch.stack([clips.train_features[clips.train_labels == label].mean(dim=0) for label in labels])
@@ -78,7 +74,7 @@ def _cosines(features: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
 # Each gives every clip a number `[N]`, the higher the more known.
 METHODS: dict[str, Callable[[ScoredClips], torch.Tensor]] = {
     BASELINE_METHOD: lambda clips: clips.logits.log_softmax(dim=1).amax(dim=1),
-    "entropy of the scores": _negative_entropy,
+    "entropy of the scores": lambda clips: logit_signs(clips.logits)[0],
     "largest logit": lambda clips: clips.logits.amax(dim=1),
     "energy (log-sum-exp of the logits)": lambda clips: clips.logits.logsumexp(dim=1),
     "nearest class mean, by cosine": _nearest_class_mean,
@@ -291,7 +287,7 @@ class UnknownResult:
 
 
 def _plot(rows: Sequence[UnknownRow], path: Path, title: str) -> None:
-    figure = Figure(figsize=(7.5, 0.45 * len(rows) + 1.4), layout="constrained")
+    figure = Figure(figsize=(7.5, 0.45 * len(rows) + 1.6), layout="constrained")
     axes = figure.add_subplot()
     ordered = sorted(rows, key=lambda row: row.auroc)
     colours = ["#2563eb" if row.method == OUR_METHOD else "#a8b3c2" for row in ordered]
