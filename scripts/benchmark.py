@@ -4,7 +4,8 @@
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --quick
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts decoding --clips path/to/xvid/clips
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts memory
-    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts clips --peers
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts clips live --peers
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts space
 
 Nothing else should run beside it. Backbones are given as multiples of the time that the processor needs for matrix
 multiplications of as many operations. Exports of the model (export.py) take part where they are found; other readers
@@ -31,15 +32,17 @@ from resnet_lstm.benchmarking.clips import load_exports, time_clips
 from resnet_lstm.benchmarking.decoding import time_decoding
 from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
 from resnet_lstm.benchmarking.head_training import time_epochs
+from resnet_lstm.benchmarking.live import time_live
 from resnet_lstm.benchmarking.long_video import make_long_video
-from resnet_lstm.benchmarking.start import time_start
+from resnet_lstm.benchmarking.start import time_space_start, time_start
 from resnet_lstm.data import SPLITS, VideoFolder
 from resnet_lstm.features import FeatureCache, FeaturesInMemory, clip_files, default_cache_dir, extract_features
 from resnet_lstm.features.views import UNIFORM
 from resnet_lstm.inference import find_sources, load_model
 from resnet_lstm.training.datasets import FeatureDataset
 
-DEFAULT_PARTS = ("clips", "decoding", "extraction", "training", "start", "anytime")
+DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "training", "start", "anytime")
+OTHER_PARTS = ("memory", "space")
 ROUNDS, QUICK_ROUNDS = 15, 4
 LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE = 600, (1280, 720)
 
@@ -49,7 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path, metavar="MODEL", help="directory")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL, whose card then tells them")
-    parser.add_argument("--parts", nargs="+", choices=(*DEFAULT_PARTS, "memory"), default=DEFAULT_PARTS)
+    parser.add_argument("--parts", nargs="+", choices=(*DEFAULT_PARTS, *OTHER_PARTS), default=DEFAULT_PARTS)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no long video, in two minutes")
     parser.add_argument("--peers", action="store_true", help="time other networks too")
     parser.add_argument("--clips", nargs="*", default=[], metavar="DIR", help="more clips to decode, by folder")
@@ -74,9 +77,13 @@ def main(arguments: list[str] | None = None) -> int:
         folder = VideoFolder.open(args.dataset)
         model, processor = load_model(str(args.model))
         files = [clip.path for clip in clip_files(folder, "test")]
+        models = {"torch": model}
+        if {"clips", "live"} & set(args.parts):
+            models |= load_exports(str(args.model))
         if "clips" in args.parts:
-            models = {"torch": model, **load_exports(str(args.model))}
             figures += time_clips(models, processor, files, rounds, args.peers)
+        if "live" in args.parts:
+            figures += time_live(models, processor, files[0], rounds)
         if "start" in args.parts:
             script = Path(__file__).with_name("predict.py")
             figures += time_start(script, args.model, model, processor, files[0], 2 if args.quick else 7)
@@ -90,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
             figures += training(args, model, processor, folder, rounds)
         if "decoding" in args.parts:
             figures += decoding(args, files, processor.num_frames, rounds)
+        if "space" in args.parts:
+            app = Path(__file__).parents[1] / "space" / "app.py"
+            figures += time_space_start(app, args.model, 2 if args.quick else 7)
         if "memory" in args.parts:
             total = sum(len(folder.clips(split)) for split in SPLITS)
             figures += peak_memory_of_extraction(args.dataset, args.model, (50, min(total, 1000)))

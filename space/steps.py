@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
 _SECONDS_BETWEEN_REPORTS = 0.4
 
@@ -38,7 +40,7 @@ class StoppedError(Exception):
 
 
 def in_steps(words: str, work: Callable[[Report], Result]) -> Iterator[Progress | Result]:
-    """Do some work in a thread of its own; yield `Progress` now and then, and in the end its result.
+    """Do some work in another thread; yield `Progress` now and then, and in the end its result.
 
     Gradio closes the generator when the request is cancelled or its page is closed. The work then ends at its next
     report, and the generator with it.
@@ -59,21 +61,48 @@ def in_steps(words: str, work: Callable[[Report], Result]) -> Iterator[Progress 
             raise StoppedError
         part = min(1.0, done / total) if total else None
 
-    future: Future[Result] = Future()
-    thread = threading.Thread(target=_run, args=(future, work, report), name="work", daemon=True)
-    thread.start()
+    worker = _idle.pop() if _idle else _Worker()
+    future = worker.do(partial(work, report))
     try:
-        while thread.is_alive():
+        while not future.done():
             yield Progress(words, part)
-            thread.join(_SECONDS_BETWEEN_REPORTS)
+            wait([future], _SECONDS_BETWEEN_REPORTS)
         yield future.result()
     finally:
         stopped.set()
-        thread.join()
+        wait([future])
+        _idle.append(worker)
 
 
-def _run(future: Future[Result], work: Callable[[Report], Result], report: Report) -> None:
-    try:
-        future.set_result(work(report))
-    except BaseException as error:
-        future.set_exception(error)
+class _Worker(threading.Thread):
+    """Does one piece of work after the other.
+
+    Were there a new thread for each, the allocator would give it a heap of its own, and PyTorch a team of threads, and
+    the server's memory would grow with each that happens to run beside another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="work", daemon=True)  # so that the server need not wait for it to end
+        self._to_do: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self.start()
+
+    def do(self, work: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._to_do.put((future, work))
+        return future
+
+    def run(self) -> None:
+        while True:
+            self._do_next()
+
+    def _do_next(self) -> None:
+        # A function of its own, so that nothing is held while the next work is waited for.
+        future, work = self._to_do.get()
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+
+# As many as have worked at the same time so far.
+_idle: list[_Worker] = []

@@ -86,6 +86,25 @@ def test_the_state_goes_on_where_it_left_off(
     torch.testing.assert_close(torch.cat([first.frame_logits, second.frame_logits], dim=1), whole)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("num_lstm_layers", [0, 1, 2])
+def test_frame_by_frame_gives_the_same(tiny_backbone: Path, pixel_values: torch.Tensor, num_lstm_layers: int) -> None:
+    set_seed(0)
+    model = ResNetLSTMForVideoClassification.from_backbone(
+        tiny_backbone, num_lstm_layers=num_lstm_layers, lstm_hidden_size=12
+    ).eval()
+    if model.lstm_classifier is not None:
+        nn.init.normal_(model.lstm_classifier.weight)
+    whole = model(pixel_values)
+    frame_logits, lstm_state = [], None
+    for frame in pixel_values.split(1, dim=1):
+        outputs = model(frame, lstm_state=lstm_state)
+        lstm_state = outputs.lstm_state
+        frame_logits.append(outputs.frame_logits)
+    torch.testing.assert_close(torch.cat(frame_logits, dim=1), whole.frame_logits)
+    torch.testing.assert_close(lstm_state, whole.lstm_state)
+
+
 @pytest.mark.parametrize("temporal_change", [False, True])
 @pytest.mark.parametrize("num_lstm_layers", [0, 1, 2])
 def test_order_matters_unless_there_is_neither_change_nor_lstm(

@@ -317,13 +317,30 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         hidden_state = self.normalised(self.amounts(frame_features, previous.transpose(0, 1)))  # [B, T, H]
         if self.lstm is not None:
             lstm_input = self.lstm_projection(self.dropout(hidden_state))
-            lstm_output, (hidden, cell) = self.lstm(lstm_input, (hidden, cell))  # [B, T, U]
+            lstm_output, (hidden, cell) = self._read_in_order(lstm_input, hidden, cell)  # [B, T, U]
             hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, H + U]
         return ResNetLSTMModelOutput(
             last_hidden_state=hidden_state,
             frame_features=frame_features,
             lstm_state=(hidden, cell, frame_features[:, -1:].transpose(0, 1)),
         )
+
+    def _read_in_order(
+        self, lstm_input: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """The LSTM's output for `[B, T, lstm_input_size]`, and its state after it."""
+        assert self.lstm is not None  # noqa: S101 - its caller has looked
+        if lstm_input.shape[1] > 1 or torch.is_grad_enabled():
+            output, state = self.lstm(lstm_input, (hidden, cell))
+            return output, state
+        # A frame of a camera. On a CPU the LSTM's weights would be brought into another order first, which takes
+        # longer than to read one frame with them as they are.
+        output, states = lstm_input[:, 0], []
+        for layer, weights in enumerate(self.lstm.all_weights):
+            states.append(torch.lstm_cell(output, (hidden[layer], cell[layer]), *weights))
+            output = states[-1][0]
+        hidden, cell = (torch.stack(parts) for parts in zip(*states, strict=True))
+        return output[:, None], (hidden, cell)
 
     def _initial_state(self, frame_features: torch.Tensor) -> LSTMState:
         batch_size = frame_features.shape[0]
@@ -395,6 +412,16 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             return None
         return self.known_score(clip_features, self.classifier(clip_features) / self.config.temperature)
 
+    def frame_logits(self, last_hidden_state: torch.Tensor) -> torch.Tensor:
+        """What each frame adds to the decision, `[B, T, L]`, by the `last_hidden_state` of `ResNetLSTMModel`."""
+        hidden_state, lstm_output = last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
+        # A classifier that is not trained has nothing to gain from dropout.
+        hidden_state = hidden_state if self.classifier_is_fitted else self.dropout(hidden_state)
+        logits = self.classifier(hidden_state)
+        if self.lstm_classifier is not None:
+            logits = logits + self.lstm_classifier(self.dropout(lstm_output))
+        return logits / self.config.temperature
+
     @classmethod
     def from_backbone(
         cls, backbone: str | os.PathLike[str] | TorchvisionResNet, **config_kwargs: Any
@@ -447,14 +474,8 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
                 `False` gives a tuple.
         """
         outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, return_dict=True)
-        hidden_state, lstm_output = outputs.last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
-        clip_features = hidden_state.mean(dim=1)  # [B, H]
-        # A classifier that is not trained has nothing to gain from dropout.
-        hidden_state = hidden_state if self.classifier_is_fitted else self.dropout(hidden_state)
-        frame_logits = self.classifier(hidden_state)  # [B, T, L]
-        if self.lstm_classifier is not None:
-            frame_logits = frame_logits + self.lstm_classifier(self.dropout(lstm_output))
-        frame_logits = frame_logits / self.config.temperature
+        clip_features = outputs.last_hidden_state[..., : self.config.hidden_size].mean(dim=1)  # [B, H]
+        frame_logits = self.frame_logits(outputs.last_hidden_state)  # [B, T, L]
         logits = frame_logits.mean(dim=1)  # [B, L]
         loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return ResNetLSTMForVideoClassificationOutput(

@@ -37,7 +37,7 @@ def trained_dir(tiny_backbone: Path, tiny_processor: ResNetLSTMVideoProcessor, t
 def test_every_part_is_measured_against_something_of_the_same_run(
     trained_dir: Path, tiny_dataset: VideoFolder, tmp_path: Path
 ) -> None:
-    parts = ["clips", "decoding", "extraction", "training", "anytime"]
+    parts = ["clips", "live", "decoding", "extraction", "training", "anytime"]
     places = ["--cache-dir", tmp_path / "cache", "--output", tmp_path / "out"]
     run = run_benchmark(trained_dir, tiny_dataset.root, *places, "--parts", *parts)
     assert run.returncode == 0, run.stderr

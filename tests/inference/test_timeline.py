@@ -12,7 +12,7 @@ import torch
 from conftest import numbered_frames
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
 from resnet_lstm.data.video_encoding import write_video
-from resnet_lstm.inference import Segment, TimedFrame, Timeline, label_timeline, predict_clips
+from resnet_lstm.inference import Segment, TimedFrame, Timeline, label_timeline
 from resnet_lstm.inference.timeline import batches_ahead
 from resnet_lstm.known_score import KnownScore
 
@@ -79,18 +79,6 @@ def test_a_flicker_is_no_segment_unless_changes_are_free(
     assert [s.label for s in free.segments] == ["jump", "swim", "jump"]
 
 
-def test_a_clip_of_the_trained_length_is_answered_as_a_clip(
-    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, numbered_clip: Path
-) -> None:
-    prediction = next(predict_clips(tiny_model, tiny_processor, [numbered_clip]))
-    timeline = label_timeline(tiny_model, tiny_processor, numbered_clip, fps=6 / 0.8)
-    tiny_model.config.frames_per_second = 6 / 0.8
-    assert len(timeline.scores) == 6
-    timeline = label_timeline(tiny_model, tiny_processor, numbered_clip)
-    exponentials = np.exp(prediction.frame_logits)  # type: ignore[union-attr]
-    np.testing.assert_allclose(timeline.scores, exponentials / exponentials.sum(axis=1, keepdims=True), atol=1e-5)
-
-
 def test_every_frame_passes_the_backbone_once(
     brightness_model: ResNetLSTMForVideoClassification,
     tiny_processor: ResNetLSTMVideoProcessor,
@@ -115,7 +103,7 @@ def test_at_a_higher_rate_windows_keep_the_trained_distance(
 ) -> None:
     path = video((0, 4), (255, 4))
     lengths = []
-    brightness_model.register_forward_pre_hook(
+    brightness_model.resnet_lstm.register_forward_pre_hook(
         lambda module, args, kwargs: lengths.append(kwargs["frame_features"].shape[1]), with_kwargs=True
     )
     timeline = label_timeline(brightness_model, tiny_processor, path, fps=15)

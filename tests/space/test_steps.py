@@ -38,7 +38,20 @@ def test_closing_stops_the_work_at_its_next_report() -> None:
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert stopped.is_set()
-    assert not any(thread.name == "work" for thread in threading.enumerate())
+
+
+def test_the_next_work_is_done_by_the_same_thread() -> None:
+    threads = [list(in_steps("Working", lambda _: threading.current_thread()))[-1] for _ in range(3)]
+    assert threads[0] is threads[1] is threads[2] is not threading.current_thread()
+
+
+def test_two_works_at_once_do_not_wait_for_each_other() -> None:
+    both = threading.Barrier(2)
+    first = in_steps("Working", lambda _: both.wait(10))
+    second = in_steps("Working", lambda _: both.wait(10))
+    next(first)
+    next(second)
+    assert {list(first)[-1], list(second)[-1]} == {0, 1}
 
 
 def test_an_error_of_the_work_is_raised_where_it_is_waited_for() -> None:

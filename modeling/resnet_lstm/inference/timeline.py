@@ -1,9 +1,8 @@
 """A long video -> what happens in it, and when.
 
-Frames are read at a steady rate, each passes the backbone once, and windows of `num_frames` slide over their features:
-a window's logits are those of a clip of its frames. A moment's logits are the mean of what the windows around it say
-of that moment's frame, as a clip's are the mean of its frames. From the moments' scores the segments follow by
-Viterbi's algorithm: the path through all moments that balances the actions' scores against a price for each change.
+Frames are read at a steady rate, each passes the backbone once, and windows of `num_frames` slide over their features,
+see `Moments`. From the moments' scores the segments follow by Viterbi's algorithm: the path through all moments that
+balances the actions' scores against a price for each change.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import bisect
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,8 @@ from ..video_decoding import VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .frame_reader import TimedFrame, open_frames, training_rate
+from .moments import Moments
 from .segmentation import most_likely_path, runs
-from .windows import SlidingWindows, Window
 
 # Seconds that have been read, and the video's duration where its header tells.
 Progress: TypeAlias = Callable[[float, float | None], None]
@@ -193,8 +192,7 @@ def label_timeline(
     trained_at = training_rate(model.config)
     fps = trained_at if fps is None else fps
     num_frames, stride = model.config.num_frames, max(1, round(fps / trained_at))
-    windows = SlidingWindows(num_frames, stride, hop=max(1, num_frames // 4))
-    moments = _Moments(model)
+    moments = Moments(model, stride)
     thumbnails = _Thumbnails()
     seconds: list[float] = []
     with open_frames(source, fps) as frames, torch.inference_mode():
@@ -204,11 +202,10 @@ def label_timeline(
             pictures = np.stack([frame.picture for frame in batch])  # [N, H, W, 3]
             pixel_values = processor(pictures, do_sample_frames=False, return_tensors="pt")["pixel_values"]
             frame_features = model.resnet_lstm.extract_frame_features(pixel_values.to(model.device))[0]  # [N, D]
-            moments.add(windows.add(frame_features))
+            moments.add(frame_features)
             if progress is not None:
                 progress(seconds[-1], frames.total_seconds)
-        moments.add(windows.finish())
-    scores, known = moments.scores_and_known()
+        scores, known = moments.finish()
     label_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
     states = _with_none(scores, known, min_score, min_known)
     path = most_likely_path(states, switch_cost * num_frames * stride)
@@ -227,45 +224,6 @@ def batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[lis
         while batch := coming.result():
             coming = decoder.submit(read)
             yield batch
-
-
-class _Moments:
-    """The logits of the video's frames: of each frame the mean over the windows that hold it."""
-
-    def __init__(self, model: ResNetLSTMForVideoClassification) -> None:
-        self._model = model
-        self._num_frames = 0
-        # Logits, and how probable a known action is. One block that doubles: small arrays of their own, each allocated
-        # among the pictures that come and go, would keep the allocator from using the pictures' memory again.
-        self._sums = np.zeros((1024, model.config.num_labels + 1), np.float32)
-        self._counts = np.zeros(1024, np.float32)
-
-    def add(self, windows: Iterable[Window]) -> None:
-        for _, group in itertools.groupby(windows, key=lambda window: len(window.frames)):
-            some = list(group)
-            frame_features = torch.stack([window.frame_features for window in some])  # [B, T, D]
-            outputs = self._model(frame_features=frame_features)
-            frame_logits = outputs.frame_logits.float().cpu()  # [B, T, L]
-            known = torch.ones(len(some)) if outputs.known_score is None else outputs.known_score.float().cpu()
-            known = known[:, None, None].expand(-1, frame_logits.shape[1], 1)  # [B, T, 1]
-            for window, rows in zip(some, torch.cat([frame_logits, known], dim=-1).numpy(), strict=True):
-                self._add_one(window.frames, rows)
-
-    def _add_one(self, frames: range, rows: np.ndarray) -> None:
-        self._num_frames = max(self._num_frames, frames[-1] + 1)
-        while self._num_frames > len(self._sums):
-            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
-            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
-        self._sums[frames.start : frames.stop : frames.step] += rows
-        self._counts[frames.start : frames.stop : frames.step] += 1
-
-    def scores_and_known(self) -> tuple[np.ndarray, np.ndarray]:
-        """`[F, L]`, the softmax of the logits, and `[F]`."""
-        means = self._sums[: self._num_frames] / self._counts[: self._num_frames, None]  # [F, L + 1]
-        logits, known = means[:, :-1], means[:, -1]
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return scores, known
 
 
 class _Thumbnails:
@@ -295,7 +253,7 @@ def _with_none(scores: np.ndarray, known: np.ndarray, min_score: float, min_know
     """
     known_odds = _logit(known)
     actions = np.log(np.maximum(scores, _LEAST)) + known_odds[:, None]
-    none_known = np.maximum(_logit(np.array(min_known)), np.log(min_score) + known_odds)
+    none_known = np.maximum(np.log(min_known) - np.log1p(-min_known), np.log(min_score) + known_odds)
     return np.concatenate([actions, none_known[:, None]], axis=1)
 
 
