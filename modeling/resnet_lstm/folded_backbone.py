@@ -54,10 +54,18 @@ class FoldedBackbone:
         return torch.cat([self._network(portion) for portion in frames.split(at_a_time)])
 
 
-def _versions(backbone: ResNetModel) -> list[tuple[int, int]]:
+def _versions(module: nn.Module) -> list[tuple[int, int]]:
     """Changes with every tensor that is replaced or written to."""
-    tensors = backbone.state_dict(keep_vars=True).values()
-    return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
+    # Each call of the model asks, and `state_dict` would take as long for it as the head does for a frame.
+    versions = [
+        (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for tensors in (module._parameters, module._buffers)
+        for tensor in tensors.values()
+        if tensor is not None
+    ]
+    for part in module._modules.values():
+        versions += _versions(cast(nn.Module, part))
+    return versions
 
 
 def _folded_network(backbone: ResNetModel) -> Network:

@@ -106,10 +106,11 @@ class LiveSession:
         if not self._seconds <= seconds < math.inf:
             raise ValueError(f"a frame at {seconds} s after one at {self._seconds} s: time must not go backwards.")
         inputs = self.processor(frame[None], do_sample_frames=False, return_tensors="pt")
-        outputs = self.model(inputs["pixel_values"].to(self.model.device), lstm_state=self._lstm_state)
+        pixel_values = inputs["pixel_values"].to(self.model.device)  # [1, 1, C, height, width]
+        outputs = self.model.resnet_lstm(pixel_values, lstm_state=self._lstm_state)
         self._lstm_state = outputs.lstm_state
-        frame_logits = outputs.frame_logits[0, 0].float().cpu()  # [L]
-        frame_read = outputs.clip_features[0].float().cpu()  # [H], what the head has read of this one frame
+        frame_logits = self.model.frame_logits(outputs.last_hidden_state)[0, 0].float().cpu()  # [L]
+        frame_read = outputs.last_hidden_state[0, 0, : self.model.config.hidden_size].float().cpu()  # [H]
 
         kept = 0.5 ** ((seconds - self._seconds) / self.half_life_seconds) if self._weight else 0.0
         self._logit_sum = kept * self._logit_sum + frame_logits
