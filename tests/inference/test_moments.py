@@ -55,6 +55,7 @@ def test_a_moment_is_a_clip_of_the_frames_around_it(knowing_model: ResNetLSTMFor
             weights /= weights.sum()
             torch.testing.assert_close(torch.from_numpy(scores[moment]), (weights @ frame_logits).softmax(dim=0))
             known_score = knowing_model.known_probability((weights @ features)[None])
+            assert known_score is not None
             assert float(known[moment]) == pytest.approx(float(known_score), abs=1e-5)
 
 
