@@ -26,6 +26,7 @@ from limits import MAX_UPLOAD_BYTES
 from live_tab import LiveTab
 from timeline_tab import TimelineTab
 from uploads import UploadGate, Uploads
+from video_input import SILENT_PREVIEWS
 from wiring import PAGE_ONLY, html
 
 DEFAULT_MODEL = "resnet-lstm/resnet50-lstm-ucf101-25"
@@ -110,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
             mcp_server=args.mcp,
             theme=theme(),
             css_paths=STYLE,
+            js=SILENT_PREVIEWS,
             ssr_mode=False,
             run_history=False,
             footer_links=["api"],

@@ -89,6 +89,8 @@ def test_an_upload_is_answered_in_words(open_page: OpenPage, tmp_path: Path, lab
     assert answer.inner_text().lower().replace(" ", "_") == label
     assert page.locator(".rl-clip .rl-bars li").count() == 3
     assert page.locator(".rl-frame").count() == 16
+    # The browser plays no .avi, which is nothing to warn of.
+    assert page.get_by_text("not playable").count() == 0
 
 
 def test_a_frame_says_what_it_says_by_pointing_clicking_and_keys(open_page: OpenPage, tmp_path: Path) -> None:
