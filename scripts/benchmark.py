@@ -3,9 +3,8 @@
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --quick
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts decoding --clips path/to/xvid/clips
-    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts memory
+    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts memory timeline space
     python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts clips live --peers
-    python scripts/benchmark.py runs/ucf101-25 data/ucf101-25 --parts space
 
 Nothing else should run beside it. Backbones are given as multiples of the time that the processor needs for matrix
 multiplications of as many operations. Exports of the model (export.py) take part where they are found; other readers
@@ -32,7 +31,7 @@ from resnet_lstm.benchmarking.clips import load_exports, time_clips
 from resnet_lstm.benchmarking.decoding import time_decoding
 from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
 from resnet_lstm.benchmarking.head_training import time_epochs
-from resnet_lstm.benchmarking.live import time_live
+from resnet_lstm.benchmarking.live import time_live, time_timelines
 from resnet_lstm.benchmarking.long_video import make_long_video
 from resnet_lstm.benchmarking.start import time_space_start, time_start
 from resnet_lstm.data import SPLITS, VideoFolder
@@ -42,9 +41,9 @@ from resnet_lstm.inference import find_sources, load_model
 from resnet_lstm.training.datasets import FeatureDataset
 
 DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "training", "start", "anytime")
-OTHER_PARTS = ("memory", "space")
+OTHER_PARTS = ("timeline", "memory", "space")
 ROUNDS, QUICK_ROUNDS = 15, 4
-LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE = 600, (1280, 720)
+LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE, TIMELINE_SIZE, TIMELINE_FPS = 600, (1280, 720), (640, 360), 4.0
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -78,12 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
         model, processor = load_model(str(args.model))
         files = [clip.path for clip in clip_files(folder, "test")]
         models = {"torch": model}
-        if {"clips", "live"} & set(args.parts):
+        if {"clips", "live", "timeline"} & set(args.parts):
             models |= load_exports(str(args.model))
         if "clips" in args.parts:
             figures += time_clips(models, processor, files, rounds, args.peers)
         if "live" in args.parts:
             figures += time_live(models, processor, files[0], rounds)
+        if "timeline" in args.parts:
+            figures += time_timelines(models, processor, long_video(args, files, TIMELINE_SIZE), TIMELINE_FPS)
         if "start" in args.parts:
             script = Path(__file__).with_name("predict.py")
             figures += time_start(script, args.model, model, processor, files[0], 2 if args.quick else 7)
@@ -140,11 +141,15 @@ def decoding(args: argparse.Namespace, files: list[Path], num_frames: int, round
         part = f"decoding {num_frames} frames of a clip of {Path(source).name}"
         figures += time_decoding(part, others, num_frames, rounds)
     if not args.quick:
-        name = f"long-{LONG_VIDEO_SIZE[1]}p-{LONG_VIDEO_SECONDS}s-{args.dataset.name}.mp4"
-        video = make_long_video(files, args.cache_dir.parent / name, LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE)
+        video = long_video(args, files, LONG_VIDEO_SIZE)
         part = f"decoding {num_frames} frames of {LONG_VIDEO_SECONDS // 60} minutes at {LONG_VIDEO_SIZE[1]}p"
         figures += time_decoding(part, [video], num_frames, 3, whole=True)
     return figures
+
+
+def long_video(args: argparse.Namespace, files: list[Path], size: tuple[int, int]) -> Path:
+    name = f"long-{size[1]}p-{LONG_VIDEO_SECONDS}s-{args.dataset.name}.mp4"
+    return make_long_video(files, args.cache_dir.parent / name, LONG_VIDEO_SECONDS, size)
 
 
 def training(

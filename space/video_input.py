@@ -12,8 +12,8 @@ from limits import MAX_UPLOAD_BYTES, in_clock
 _HEIGHT_PIXELS = 260
 _OWN_FILE = "/gradio_api/file="
 
-# A script for the page. What a browser cannot play, such as .avi, is read here all the same: that the input cannot show
-# it is no error of the user's. The event is stopped on its way down, since it never comes up again.
+# A script for the page. What a browser cannot play, such as .avi, is read here all the same: that the input cannot
+# show it is no error of the user's. The event is stopped on its way down, since it never comes up again.
 SILENT_PREVIEWS = """() => document.addEventListener("error", (event) => {
     if (event.target.closest?.("#clip video, #video video")) event.stopImmediatePropagation();
 }, true)"""
