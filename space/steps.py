@@ -61,7 +61,10 @@ def in_steps(words: str, work: Callable[[Report], Result]) -> Iterator[Progress 
             raise StoppedError
         part = min(1.0, done / total) if total else None
 
-    worker = _idle.pop() if _idle else _Worker()
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = _Worker()
     future = worker.do(partial(work, report))
     try:
         while not future.done():
