@@ -42,7 +42,7 @@ from resnet_lstm.training.datasets import FeatureDataset
 
 DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "training", "start", "anytime")
 OTHER_PARTS = ("timeline", "memory", "space")
-ROUNDS, QUICK_ROUNDS = 15, 4
+ROUNDS, QUICK_ROUNDS = 15, 2
 LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE, TIMELINE_SIZE, TIMELINE_FPS = 600, (1280, 720), (640, 360), 4.0
 
 
@@ -52,7 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="made by build_dataset.py")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL, whose card then tells them")
     parser.add_argument("--parts", nargs="+", choices=(*DEFAULT_PARTS, *OTHER_PARTS), default=DEFAULT_PARTS)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and no long video, in two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and no long video, in about two minutes")
     parser.add_argument("--peers", action="store_true", help="time other networks too")
     parser.add_argument("--clips", nargs="*", default=[], metavar="DIR", help="more clips to decode, by folder")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
@@ -87,11 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
             figures += time_timelines(models, processor, long_video(args, files, TIMELINE_SIZE), TIMELINE_FPS)
         if "start" in args.parts:
             script = Path(__file__).with_name("predict.py")
-            figures += time_start(script, args.model, model, processor, files[0], 2 if args.quick else 7)
+            figures += time_start(script, args.model, model, processor, files[0], 1 if args.quick else 7)
         if "anytime" in args.parts:
             figures += anytime(args, model, processor, folder, facts)
         if "extraction" in args.parts:
-            num_clips, num_rounds = (8, 2) if args.quick else (40, 5)
+            num_clips, num_rounds = (8, 1) if args.quick else (40, 5)
             clips = clip_files(folder, "test")[:num_clips]
             figures += time_extraction(model.resnet_lstm, processor, clips, num_rounds)
         if "training" in args.parts:
