@@ -78,14 +78,14 @@ def in_steps(words: str, work: Callable[[Report], Result]) -> Iterator[Progress 
 
 
 class _Worker(threading.Thread):
-    """Does one piece of work after the other.
+    """Does one piece of work after the other. The threads of `ThreadPoolExecutor` would hold up the server's end.
 
     Were there a new thread for each, the allocator would give it a heap of its own, and PyTorch a team of threads, and
     the server's memory would grow with each that happens to run beside another.
     """
 
     def __init__(self) -> None:
-        super().__init__(name="work", daemon=True)  # so that the server need not wait for it to end
+        super().__init__(name="work", daemon=True)
         self._to_do: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self.start()
 

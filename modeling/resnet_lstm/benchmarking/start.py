@@ -64,7 +64,7 @@ def time_space_start(app: Path, model_dir: Path, num_rounds: int) -> list[Figure
         "import sys, gradio, torch, transformers, resnet_lstm\n"
         "resnet_lstm.ResNetLSTMForVideoClassification.from_pretrained(sys.argv[1])"
     )
-    name = "import gradio, torch, transformers; load the model"
+    name = "imports, model loaded"
     contenders = [
         Contender(name, lambda number: _run_python("-c", libraries_and_model, str(model_dir))),
         Contender("space/app.py, to its first page", lambda number: _wait_for_first_page(app, model_dir)),
