@@ -22,6 +22,7 @@ from resnet_lstm.features import UNIFORM, ClipFile, FeatureCache, extract_featur
 from resnet_lstm.inference import ClipPrediction, predict_clips
 
 REMOTE_CODE = (
+    "device_precision",
     "folded_backbone",
     "configuration_resnet_lstm",
     "known_score",

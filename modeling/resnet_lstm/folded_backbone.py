@@ -5,87 +5,186 @@ ReLU and the sums of the residual layers add no arithmetic worth the name, but a
 over the activations once more. The weights are brought into the processor's own order again for each portion of
 frames. And the activations of a whole clip are so large that the allocator returns their memory after each layer, and
 the kernel has to map it in anew, page by page: up to two fifths of the time.
+
+What is folded stands for a plain `ResNetModel` and nothing else. A backbone with a hook, an adapter, an offloaded or
+quantised weight, a replaced layer, or one that is being traced or compiled, is computed by its own modules.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from transformers import ResNetModel
 
-# glibc keeps memory for the next layer if the block is below 32 MiB and not more than 64 MiB lie free: three
-# activations of so few frames of 224 x 224, each of at most 13 MiB.
-_FRAMES_AT_A_TIME_ON_CPU = 4
+# glibc keeps memory for the next layer if the block is below 32 MiB and not more than 64 MiB lie free: a few
+# activations of so few frames of 224 x 224, whose largest is 3 MiB a frame in float32.
+_FRAMES_AT_A_TIME_ON_CPU = {torch.float32: 4, torch.bfloat16: 8, torch.float16: 8}
 # It does so once it has been given back a block of nearly that size; this one is never written to.
 _LARGEST_BLOCK_KEPT_BYTES = 31 * 2**20
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
 Network = Callable[[torch.Tensor], torch.Tensor]
 
+# A module's own dictionary (where a hook of accelerate puts another `forward`), its two dictionaries of hooks, the
+# dictionary of its children and the children.
+_ModuleState = tuple[dict[str, Any], dict[int, Any], dict[int, Any], dict[str, Any], tuple[Any, ...]]
+# The dictionary of a tensor, its name in it, the tensor, its address and its version.
+_TensorState = tuple[dict[str, Any], str, torch.Tensor, int, int]
+
+_PLAIN_MODULES = ("torch.nn.modules.", "transformers.models.resnet.", "transformers.activations")
+
 
 class FoldedBackbone:
-    """Computes what a `ResNetModel` in evaluation mode does, up to rounding.
+    """Computes what a plain `ResNetModel` in evaluation mode does, up to rounding.
 
     It is made of the weights as they are now, and may not be used when they have changed since, which `is_of` tells.
-    It is no module, so that it is not saved with the model.
+    It is no module, so that it is not saved, copied or moved with the model.
 
     Args:
-        backbone: The model.
+        backbone: The model, for which `can_be_folded` holds.
+        dtype: What is computed in; by default the dtype of the weights.
     """
 
-    def __init__(self, backbone: ResNetModel) -> None:
-        self._made_of = _versions(backbone)
-        self._network: Network = _PackedNetwork(backbone) if _can_be_packed(backbone) else _folded_network(backbone)
+    def __init__(self, backbone: ResNetModel, dtype: torch.dtype | None = None) -> None:
+        self.dtype = dtype or backbone.dtype
+        self._device = backbone.device
+        self._module_states, self._tensor_states = _module_states(backbone), _tensor_states(backbone)
+        packed = _can_be_packed(backbone, self.dtype)
+        self._network: Network = (
+            _PackedNetwork(backbone, self.dtype) if packed else _folded_network(backbone, self.dtype)
+        )
         torch.empty(_LARGEST_BLOCK_KEPT_BYTES, dtype=torch.uint8)
 
     def is_of(self, backbone: ResNetModel) -> bool:
-        """Whether a model still has the weights that this was made of."""
-        return self._made_of == _versions(backbone)
+        """Whether a model is still what this was made of: the same modules, unhooked, with the same weights."""
+        # Each call of the model asks: a walk through the modules would take as long as the head does for a frame.
+        if backbone._modules is not self._module_states[0][3] or _has_global_hooks():
+            return False
+        for state in self._module_states:
+            attributes, hooks, pre_hooks, children, expected = state
+            if hooks or pre_hooks or "forward" in attributes or attributes["training"]:
+                return False
+            if tuple(children.values()) != expected:
+                return False
+        for tensors, name, tensor, address, version in self._tensor_states:
+            found = tensors.get(name)
+            if found is not tensor or found.data_ptr() != address or _version(found) != version:
+                return False
+        return True
 
     @torch.no_grad()
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
-        """`[N, C, height, width]` -> `[N, D]`."""
-        at_a_time = _FRAMES_AT_A_TIME_ON_CPU if frames.device.type == "cpu" else max(1, len(frames))
+        """`[N, C, height, width]` -> `[N, D]`, in the precision of `dtype`."""
+        frames = frames.to(self.dtype, memory_format=torch.channels_last)
+        at_a_time = max(1, len(frames))
+        if frames.device.type == "cpu":
+            at_a_time = _FRAMES_AT_A_TIME_ON_CPU.get(self.dtype, 4)
         return torch.cat([self._network(portion) for portion in frames.split(at_a_time)])
 
 
-def _versions(module: nn.Module) -> list[tuple[int, int]]:
-    """Changes with every tensor that is replaced or written to."""
-    # Each call of the model asks, and `state_dict` would take as long for it as the head does for a frame.
-    versions = [
-        (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-        for tensors in (module._parameters, module._buffers)
-        for tensor in tensors.values()
-        if tensor is not None
+def can_be_folded(backbone: nn.Module) -> bool:
+    """Whether a backbone is as `ResNetModel` builds it, in evaluation mode, and nothing hangs on it.
+
+    Nothing is a hook, an adapter, a parametrisation, a quantised, offloaded or shared weight, or a replaced layer.
+    """
+    if type(backbone) is not ResNetModel or _has_global_hooks() or backbone.device.type == "meta":
+        return False
+    for attributes, hooks, pre_hooks, *_ in _module_states(backbone):
+        if hooks or pre_hooks or "forward" in attributes or "_is_replica" in attributes or attributes["training"]:
+            return False
+    with torch.device("meta"):
+        as_built = ResNetModel(backbone.config)
+    if [type(module) for module in backbone.modules()] != [type(module) for module in as_built.modules()]:
+        return False
+    return all(_is_plain(tensor, backbone) for _, _, tensor, *_ in _named_tensors(backbone))
+
+
+def _is_plain(tensor: torch.Tensor, backbone: ResNetModel) -> bool:
+    return (
+        type(tensor) in (nn.Parameter, torch.Tensor)
+        and tensor.device == backbone.device
+        # Another process may write to it, and no version tells.
+        and not (tensor.device.type == "cpu" and tensor.is_shared())
+        and (tensor.dtype == backbone.dtype or not tensor.is_floating_point())
+    )
+
+
+def _has_global_hooks() -> bool:
+    return bool(torch.nn.modules.module._global_forward_hooks or torch.nn.modules.module._global_forward_pre_hooks)
+
+
+def _module_states(backbone: nn.Module) -> list[_ModuleState]:
+    return [
+        (
+            vars(module),
+            cast(dict[int, Any], module._forward_hooks),
+            cast(dict[int, Any], module._forward_pre_hooks),
+            cast(dict[str, Any], module._modules),
+            tuple(module._modules.values()),
+        )
+        for module in backbone.modules()
     ]
-    for part in module._modules.values():
-        versions += _versions(cast(nn.Module, part))
-    return versions
 
 
-def _folded_network(backbone: ResNetModel) -> Network:
+def _named_tensors(backbone: nn.Module) -> Iterator[tuple[dict[str, Any], str, torch.Tensor]]:
+    for module in backbone.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None:
+                    yield cast(dict[str, Any], tensors), name, tensor
+
+
+def _tensor_states(backbone: nn.Module) -> list[_TensorState]:
+    return [(*named, named[2].data_ptr(), _version(named[2])) for named in _named_tensors(backbone)]
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _folded_network(backbone: ResNetModel, dtype: torch.dtype) -> Network:
     """A copy with each BatchNorm folded into its convolution."""
-    folded = copy.deepcopy(backbone).eval().requires_grad_(False)
+    folded = copy.deepcopy(backbone).requires_grad_(False)
     for layer in folded.modules():
         if hasattr(layer, "convolution") and hasattr(layer, "normalization"):
-            layer.convolution = fuse_conv_bn_eval(layer.convolution, layer.normalization)
+            convolution = cast(nn.Conv2d, layer.convolution)
+            weight, bias = _folded_weights(layer)
+            convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
+            convolution.requires_grad_(False)
             layer.normalization = nn.Identity()
         elif isinstance(layer, nn.ReLU):
             layer.inplace = True
-    folded.to(memory_format=torch.channels_last)
+    folded.to(dtype, memory_format=torch.channels_last)
     return lambda frames: folded(frames).pooler_output.flatten(1)
 
 
-def _can_be_packed(backbone: ResNetModel) -> bool:
+def _folded_weights(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """A convolution's weight and bias with its BatchNorm folded in, at least in float32.
+
+    Args:
+        layer: With the attributes `convolution` and `normalization`.
+    """
+    convolution, norm = cast(nn.Conv2d, layer.convolution), cast(nn.BatchNorm2d, layer.normalization)
+    dtype = torch.promote_types(convolution.weight.dtype, torch.float32)
+    tensors = (convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    weight, bias, mean, variance, scale, shift = (
+        None if tensor is None else tensor.detach().to(dtype) for tensor in tensors
+    )
+    assert weight is not None and mean is not None and variance is not None  # noqa: S101, PT018 - ResNets have them
+    folded_weight, folded_bias = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)
+    return folded_weight.detach(), folded_bias.detach()
+
+
+def _can_be_packed(backbone: ResNetModel, dtype: torch.dtype) -> bool:
     """Whether this PyTorch has for this model what its own compiler uses on CPUs."""
     return (
         backbone.device.type == "cpu"
-        and backbone.dtype == torch.float32
+        and (dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()))
         and backbone.config.hidden_act == "relu"
         and torch.backends.mkldnn.is_available()
         and all(
@@ -98,14 +197,14 @@ def _can_be_packed(backbone: ResNetModel) -> bool:
 class _PackedNetwork:
     """The model in oneDNN's fused convolutions: each adds, and cuts off below 0, what it has just computed."""
 
-    def __init__(self, backbone: ResNetModel) -> None:
+    def __init__(self, backbone: ResNetModel, dtype: torch.dtype) -> None:
         embedder = backbone.embedder
-        self._first = _PackedConvolution(embedder.embedder)
+        self._first = _PackedConvolution(embedder.embedder, dtype)
         self._first_pooler = embedder.pooler
         self._layers = [
             (
-                [_PackedConvolution(convolution) for convolution in layer.layer],
-                None if isinstance(layer.shortcut, nn.Identity) else _PackedConvolution(layer.shortcut),
+                [_PackedConvolution(convolution, dtype) for convolution in layer.layer],
+                None if isinstance(layer.shortcut, nn.Identity) else _PackedConvolution(layer.shortcut, dtype),
             )
             for stage in backbone.encoder.stages
             for layer in stage.layers
@@ -130,11 +229,12 @@ class _PackedConvolution:
 
     Args:
         layer: With the attributes `convolution` and `normalization`.
+        dtype: float32 or bfloat16.
     """
 
-    def __init__(self, layer: nn.Module) -> None:
-        self._convolution = convolution = cast(nn.Conv2d, layer.convolution)
-        self._normalization = cast(nn.BatchNorm2d, layer.normalization)
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        self._layer, self._dtype = layer, dtype
+        convolution = cast(nn.Conv2d, layer.convolution)
         self._geometry = (
             list(convolution.padding),
             list(convolution.stride),
@@ -160,19 +260,10 @@ class _PackedConvolution:
     def _weight_and_bias(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         is_single = len(frames) == 1
         if is_single not in self._packed:
-            norm = self._normalization
-            weight, bias = fuse_conv_bn_weights(
-                self._convolution.weight,
-                self._convolution.bias,
-                cast(torch.Tensor, norm.running_mean),
-                cast(torch.Tensor, norm.running_var),
-                norm.eps,
-                norm.weight,
-                norm.bias,
-            )
-            packed = torch.ops.mkldnn._reorder_convolution_weight(weight.detach(), *self._geometry, list(frames.shape))
-            self._packed[is_single] = packed, bias.detach()
+            weight, bias = (tensor.to(self._dtype) for tensor in _folded_weights(self._layer))
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(frames.shape))
+            self._packed[is_single] = packed, bias
         return self._packed[is_single]
 
 
-__all__ = ["FoldedBackbone"]
+__all__ = ["FoldedBackbone", "can_be_folded"]

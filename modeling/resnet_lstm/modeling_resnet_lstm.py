@@ -6,10 +6,13 @@ L labels. Pictures are `height` by `width`.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +24,8 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_resnet_lstm import ResNetLSTMConfig
-from .folded_backbone import FoldedBackbone
+from .device_precision import backbone_dtype
+from .folded_backbone import FoldedBackbone, can_be_folded
 from .known_score import KnownScore
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
@@ -32,6 +36,43 @@ LSTMState = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 # Keeps the gradient of the root finite where nothing has changed.
 _ROOT_EPS = 1e-4
+
+# What computes the features of a `ResNetLSTMModel` where no gradient is wanted. It is kept outside of the module, so
+# that a model which has predicted can be copied, pickled, traced and shared as any other.
+_compiled_backbones: WeakKeyDictionary[nn.Module, CompiledBackbone] = WeakKeyDictionary()
+
+_Model = TypeVar("_Model", bound=nn.Module)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _without_autocast(
+    method: Callable[Concatenate[_Model, torch.Tensor, _Arguments], _Result],
+) -> Callable[Concatenate[_Model, torch.Tensor, _Arguments], _Result]:
+    """Computes in the dtype of the weights what autocast would compute in half of it.
+
+    The head divides by small deviations and squares what comes of it, which float16 has no numbers for.
+    """
+
+    @functools.wraps(method)
+    def computed(self: _Model, tensor: torch.Tensor, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        if not torch.is_autocast_enabled(tensor.device.type):
+            return method(self, tensor, *args, **kwargs)
+        with torch.autocast(tensor.device.type, enabled=False):
+            return method(self, tensor, *args, **kwargs)
+
+    return computed
+
+
+def _leaving_float32(convert: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What `nn.Module._apply` is given, but a tensor in float32 is only moved where it would be halved."""
+
+    def applied(tensor: torch.Tensor) -> torch.Tensor:
+        converted = convert(tensor)
+        is_halved = tensor.dtype == torch.float32 and converted.dtype in (torch.float16, torch.bfloat16)
+        return tensor.to(converted.device) if is_halved else converted
+
+    return applied
 
 
 @dataclass
@@ -44,11 +85,15 @@ class ResNetLSTMModelOutput(ModelOutput):
             The backbone's features, which may be kept and passed again in place of the pixel values.
         lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
             The LSTM's state after the last frame and that frame's features, to go on from.
+        hidden_states (`tuple` of `torch.Tensor` of shape `[B * T, channels, height, width]`, *optional*):
+            The backbone's maps, when `output_hidden_states` is set and frames were passed: of its embedder and of each
+            of its stages.
     """
 
     last_hidden_state: torch.Tensor | None = None
     frame_features: torch.Tensor | None = None
     lstm_state: LSTMState | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -70,6 +115,8 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
             `config.known_threshold` it is taken for none of them. None where the model does not tell.
         frame_features (`torch.Tensor` of shape `[B, T, D]`, *optional*):
             The backbone's features, when `output_frame_features` is set.
+        hidden_states (`tuple` of `torch.Tensor` of shape `[B * T, channels, height, width]`, *optional*):
+            The backbone's maps, when `output_hidden_states` is set and frames were passed.
     """
 
     loss: torch.Tensor | None = None
@@ -79,6 +126,7 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
     clip_features: torch.Tensor | None = None
     known_score: torch.Tensor | None = None
     frame_features: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 class FeatureDropout(nn.Dropout1d):
@@ -93,6 +141,28 @@ class FeatureDropout(nn.Dropout1d):
         return super().forward(frames.transpose(1, 2)).transpose(1, 2)
 
 
+def _is_eager(tensor: torch.Tensor) -> bool:
+    """Whether what is called computes at once, and is not being traced, compiled, transformed or counted."""
+    return (
+        type(tensor) is torch.Tensor
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def _is_plain_lstm(lstm: nn.Module, lstm_input: torch.Tensor) -> bool:
+    """Whether an LSTM's weights may be read past its `forward`: on a CPU, neither hooked, offloaded nor quantised."""
+    return (
+        type(lstm) is nn.LSTM
+        and lstm_input.device.type == "cpu"
+        and not (lstm._forward_hooks or lstm._forward_pre_hooks or "forward" in vars(lstm))
+        and all(type(weight) is nn.Parameter and not weight.is_meta for weight in lstm.parameters())
+        and _is_eager(lstm_input)
+    )
+
+
 class ResNetLSTMPreTrainedModel(PreTrainedModel):
     config: ResNetLSTMConfig
     config_class = ResNetLSTMConfig
@@ -101,8 +171,51 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
     _no_split_modules = ["ResNetConvLayer", "ResNetShortCut"]  # noqa: RUF012 - a class constant, as in transformers
+    # All but the backbone, in whatever dtype a model is loaded. These are searched for in the names of the weights.
+    _keep_in_fp32_modules_strict = [  # noqa: RUF012
+        r"feature_norm",
+        r"lstm_projection",
+        r"(?:^|\.)lstm\.",
+        r"classifier",
+        r"known_score",
+    ]
     # The loss is a mean over clips: the trainer need not tell how many there are.
     accepts_loss_kwargs = False
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`. With a new classifier, what is known of the old classes goes."""
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        # Loading has replaced the parameters.
+        model.base_model.backbone.requires_grad_(not model.base_model.backbone_is_frozen)
+        new = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+        if "classifier.weight" in new:
+            model.forget_classes()
+        return (model, info) if output_loading_info else model
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """As `PreTrainedModel.save_pretrained`. `AutoModel` finds its class too, whichever of the two was saved."""
+        base_class = type(self.base_model)
+        if base_class._auto_class is not None:
+            name = f"{base_class.__module__.rpartition('.')[2]}.{base_class.__name__}"
+            self.config.auto_map = {**(getattr(self.config, "auto_map", None) or {}), base_class._auto_class: name}
+        super().save_pretrained(*args, **kwargs)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The convolution that reads the pixels."""
+        embedding: nn.Module = self.base_model.backbone.embedder.embedder.convolution
+        return embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.base_model.backbone.embedder.embedder.convolution = value
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> ResNetLSTMPreTrainedModel:
+        """`half()`, `bfloat16()`, `to(dtype)` and the like cast the backbone; the head stays in float32."""
+        self.base_model.forget_compiled()
+        if recurse:
+            for name, module in self.named_children():
+                module._apply(fn if name in ("backbone", self.base_model_prefix) else _leaving_float32(fn))
+        return super()._apply(fn, recurse=False)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -130,20 +243,27 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         """
         self._set_backbone_training(weights=True, batch_norm=batch_norm)
 
-    def compile_for_inference(self, backbone: CompiledBackbone | None = None) -> None:
+    def compile_for_inference(self, backbone: CompiledBackbone | None = None, precision: str = "auto") -> None:
         """Choose what computes the features in evaluation mode, where no gradient is wanted. Nothing saved changes.
 
-        There is no need to call it: the first such call of the model folds the backbone, see `FoldedBackbone`. Called
-        before, that call is as fast as the next ones.
+        There is no need to call it: the first such call of a model folds its backbone, see `FoldedBackbone`, in the
+        dtype of its weights. This does so beforehand, and in the precision that the device is fastest in. It holds
+        until the model is trained, moved or cast.
 
         Args:
-            backbone: Computes the features in place of the model's own weights, `[N, C, height, width]` -> `[N, D]`,
-                until the model is trained, moved or cast.
+            backbone: Computes the features in place of the model's own weights, `[N, C, height, width]` -> `[N, D]`.
+            precision: What the model's own weights compute the features in: "auto", "fp32", "bf16" or "fp16", see
+                `device_precision`.
+
+        Raises:
+            ValueError: There is no such precision.
         """
         base: ResNetLSTMModel = self.base_model
-        compiled = FoldedBackbone(base.backbone) if backbone is None else backbone
-        # Past `nn.Module`, which would save a module that is assigned with the model's own weights.
-        object.__setattr__(base, "compiled_backbone", compiled)
+        base.inference_dtype = backbone_dtype(precision, base.backbone.device)
+        if backbone is not None:
+            _compiled_backbones[base] = backbone
+        elif can_be_folded(base.backbone):
+            _compiled_backbones[base] = FoldedBackbone(base.backbone, base.inference_dtype)
 
     def _set_backbone_training(self, *, weights: bool, batch_norm: bool) -> None:
         base: ResNetLSTMModel = self.base_model
@@ -168,7 +288,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             self.lstm = nn.LSTM(
                 config.lstm_input_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
             )
-        self.compiled_backbone: CompiledBackbone | None = None
+        # Of the features where no gradient is wanted; None is the dtype of the backbone's weights.
+        self.inference_dtype: torch.dtype | None = None
         self.gradient_checkpointing = False
         self.backbone_is_frozen = True
         self.backbone_batch_norm_is_frozen = True
@@ -176,13 +297,15 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         self.post_init()
         self.freeze_backbone()
 
+    @property
+    def compiled_backbone(self) -> CompiledBackbone | None:
+        """What computed the features last, or was chosen to; None where the backbone's modules do."""
+        return _compiled_backbones.get(self)
+
     def train(self, mode: bool = True) -> ResNetLSTMModel:
         super().train(mode)
         if mode:
-            self.compiled_backbone = None
-        if self.backbone_is_frozen:
-            # `from_pretrained` replaces the parameters, and calls this when it has.
-            self.backbone.requires_grad_(False)
+            self.forget_compiled()
         if self.backbone_batch_norm_is_frozen:
             # Without a gradient BatchNorm would still take up the statistics of each batch it sees.
             for module in self.backbone.modules():
@@ -192,9 +315,10 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             self.feature_norm.eval()
         return self
 
-    def _apply(self, *args: Any, **kwargs: Any) -> ResNetLSTMModel:
-        self.compiled_backbone = None
-        return super()._apply(*args, **kwargs)
+    def forget_compiled(self) -> None:
+        """Undo `compile_for_inference`."""
+        _compiled_backbones.pop(self, None)
+        self.inference_dtype = None
 
     def set_feature_statistics(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         """Standardise what the head reads with these statistics of the training clips, and move them no more.
@@ -217,27 +341,57 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         Returns:
             `[B, T, D]`.
         """
+        features, _ = self._backbone_features(pixel_values, output_hidden_states=False)
+        return features
+
+    def _backbone_features(
+        self, pixel_values: torch.Tensor, output_hidden_states: bool
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+        """`[B, T, C, height, width]` -> the features `[B, T, D]`, and the maps if they are wanted."""
         if pixel_values.ndim != 5:
             raise ValueError(f"pixel_values of shape {list(pixel_values.shape)}: [B, T, C, H, W] was expected.")
         batch_size, num_frames = pixel_values.shape[:2]
-        frames = pixel_values.flatten(0, 1).to(self.backbone.dtype)  # [B * T, C, height, width]
-        # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
-        frames = frames.contiguous(memory_format=torch.channels_last)
-        if not (self.training or torch.is_grad_enabled() or torch.is_autocast_enabled(frames.device.type)):
-            features = self._inferred_features(frames)
-        elif self.gradient_checkpointing and self.training and not self.backbone_is_frozen:
-            features = self._checkpointed_backbone(frames)
-        else:
-            features = self.backbone(frames).pooler_output  # [B * T, D, 1, 1]
-        return features.flatten(1).unflatten(0, (batch_size, num_frames))
+        frames = pixel_values.flatten(0, 1)  # [B * T, C, height, width]
+        hidden_states = None
+        features = None if output_hidden_states else self._inferred_features(frames)
+        if features is None:
+            frames = frames.to(self.backbone.dtype)
+            # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
+            frames = frames.contiguous(memory_format=torch.channels_last)
+            if self.gradient_checkpointing and self.training and not output_hidden_states:
+                features = self._checkpointed_backbone(frames)  # [B * T, D, 1, 1]
+            else:
+                with self._chosen_precision(frames):
+                    outputs = self.backbone(frames, output_hidden_states=output_hidden_states)
+                features, hidden_states = outputs.pooler_output, outputs.hidden_states
+        features = features.flatten(1).to(self._head_dtype)  # [B * T, D]
+        return features.unflatten(0, (batch_size, num_frames)), hidden_states
 
-    def _inferred_features(self, frames: torch.Tensor) -> torch.Tensor:
-        """`[N, C, height, width]` -> `[N, D]` by the compiled backbone; a frame that repeats costs nothing."""
-        compiled = self.compiled_backbone
-        if compiled is None or (isinstance(compiled, FoldedBackbone) and not compiled.is_of(self.backbone)):
-            self.compiled_backbone = compiled = FoldedBackbone(self.backbone)
-        # A still, a slide, or a clip of fewer frames than are sampled.
-        is_new = torch.ones(len(frames), dtype=torch.bool, device=frames.device)
+    def _chosen_precision(self, frames: torch.Tensor) -> AbstractContextManager[Any]:
+        """The precision that `compile_for_inference` chose, for a backbone that cannot be folded."""
+        dtype = self.inference_dtype
+        if dtype in (None, self.backbone.dtype) or not self._may_infer(frames):
+            return nullcontext()
+        return torch.autocast(frames.device.type, dtype)
+
+    @property
+    def _head_dtype(self) -> torch.dtype:
+        """float32, unless all of the model was cast to float64."""
+        running_mean = cast(torch.Tensor, self.feature_norm.running_mean)
+        return running_mean.dtype
+
+    def _inferred_features(self, frames: torch.Tensor) -> torch.Tensor | None:
+        """`[N, C, height, width]` -> `[N, D]` by what was compiled; None where the backbone's modules have to."""
+        if not self._may_infer(frames):
+            return None
+        compiled = self._compiled_for(frames.device)
+        if compiled is None:
+            return None
+        if frames.device.type != "cpu":
+            # To look for frames that repeat, the processor would have to wait for the device.
+            return compiled(frames)
+        # A frame that repeats costs nothing: a still, a slide, or a clip of fewer frames than are sampled.
+        is_new = torch.ones(len(frames), dtype=torch.bool)
         # Most frames differ from the one before in a few pixels already.
         is_new[1:] = (frames[1:, :, ::16, ::16] != frames[:-1, :, ::16, ::16]).flatten(1).any(dim=1)
         for index in (~is_new).nonzero().flatten().tolist():
@@ -245,6 +399,26 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         if is_new.all():
             return compiled(frames)
         return compiled(frames[is_new])[is_new.cumsum(dim=0) - 1]
+
+    def _may_infer(self, frames: torch.Tensor) -> bool:
+        return not (self.training or torch.is_grad_enabled()) and _is_eager(frames)
+
+    def _compiled_for(self, device: torch.device) -> CompiledBackbone | None:
+        """What was chosen to compute features, or the backbone folded as it is now, where it can be folded."""
+        compiled = _compiled_backbones.get(self)
+        if compiled is not None and not isinstance(compiled, FoldedBackbone):
+            return compiled
+        dtype = self.inference_dtype
+        if dtype is None:
+            dtype = self.backbone.dtype
+            if torch.is_autocast_enabled(device.type):
+                dtype = torch.get_autocast_dtype(device.type)
+        if compiled is None or compiled.dtype != dtype or not compiled.is_of(self.backbone):
+            if not can_be_folded(self.backbone):
+                _compiled_backbones.pop(self, None)
+                return None
+            compiled = _compiled_backbones[self] = FoldedBackbone(self.backbone, dtype)
+        return compiled
 
     def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
         """What the backbone computes; of its activations only those between residual layers are kept."""
@@ -254,8 +428,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
                 hidden_state = self._gradient_checkpointing_func(layer.__call__, hidden_state)
         return self.backbone.pooler(hidden_state)
 
-    def amounts(self, frame_features: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
-        """How much there is of each feature in each frame, and how much of it has changed; not yet normalised.
+    def magnitudes(self, frame_features: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        """How large each feature of each frame is, and how large its change, sign left out; not yet normalised.
 
         Args:
             frame_features: `[B, T, D]`.
@@ -264,28 +438,28 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         Returns:
             `[B, T, H]`.
         """
-        amounts = frame_features.abs()
+        magnitudes = frame_features.abs()
         if self.config.temporal_change:
             if previous is None:
                 previous = torch.zeros_like(frame_features[:, :1])
             change = frame_features - torch.cat([previous, frame_features[:, :-1]], dim=1)
-            amounts = torch.cat([amounts, change.abs()], dim=-1)
+            magnitudes = torch.cat([magnitudes, change.abs()], dim=-1)
         # The root keeps the few features that are strongly active from drowning the others.
-        return (amounts + _ROOT_EPS).sqrt()
+        return (magnitudes + _ROOT_EPS).sqrt()
 
-    def normalised(self, amounts: torch.Tensor) -> torch.Tensor:
-        """What the head reads: each of `amounts` by its statistics, then each frame brought to one length.
+    def normalised(self, magnitudes: torch.Tensor) -> torch.Tensor:
+        """What the head reads: each of `magnitudes` by its statistics, then each frame brought to one length.
 
         So no feature outweighs the others by its size, and no moment by how much goes on in it.
 
         Args:
-            amounts: `[B, T, H]`.
+            magnitudes: `[B, T, H]`.
 
         Returns:
             `[B, T, H]`.
         """
-        standardised = self.feature_norm(amounts.flatten(0, 1)).view_as(amounts)
-        return F.normalize(standardised, dim=-1) * amounts.shape[-1] ** 0.5
+        standardised = self.feature_norm(magnitudes.flatten(0, 1)).view_as(magnitudes)
+        return F.normalize(standardised, dim=-1) * magnitudes.shape[-1] ** 0.5
 
     @can_return_tuple
     def forward(
@@ -293,6 +467,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         frame_features: torch.Tensor | None = None,
         lstm_state: LSTMState | None = None,
+        output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> ResNetLSTMModelOutput:
         r"""
@@ -303,34 +478,45 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
                 Features of the frames from an earlier call, in place of `pixel_values`.
             lstm_state (`tuple` of three `torch.Tensor`, *optional*):
                 Where the model goes on from: the state after the frames before these.
+            output_hidden_states (`bool`, *optional*):
+                Whether to return the backbone's maps too.
             return_dict (`bool`, *optional*):
                 `False` gives a tuple.
         """
+        hidden_states = None
         if pixel_values is not None and frame_features is None:
-            frame_features = self.extract_frame_features(pixel_values)
+            if output_hidden_states is None:
+                output_hidden_states = self.config.output_hidden_states
+            frame_features, hidden_states = self._backbone_features(pixel_values, output_hidden_states)
         elif pixel_values is not None or frame_features is None:
             raise ValueError("Pass exactly one of pixel_values and frame_features.")
-        frame_features = frame_features.to(self.dtype)
+        last_hidden_state, lstm_state = self._read(frame_features.to(self._head_dtype), lstm_state)
+        return ResNetLSTMModelOutput(
+            last_hidden_state=last_hidden_state,
+            frame_features=frame_features,
+            lstm_state=lstm_state,
+            hidden_states=hidden_states,
+        )
+
+    @_without_autocast
+    def _read(self, frame_features: torch.Tensor, lstm_state: LSTMState | None) -> tuple[torch.Tensor, LSTMState]:
+        """All that comes after the backbone: `[B, T, D]` -> `[B, T, H + U]`, and the state after the last frame."""
         if lstm_state is None:
             lstm_state = self._initial_state(frame_features)
-        hidden, cell, previous = lstm_state
-        hidden_state = self.normalised(self.amounts(frame_features, previous.transpose(0, 1)))  # [B, T, H]
+        hidden, cell, previous = (tensor.to(frame_features.dtype) for tensor in lstm_state)
+        hidden_state = self.normalised(self.magnitudes(frame_features, previous.transpose(0, 1)))  # [B, T, H]
         if self.lstm is not None:
             lstm_input = self.lstm_projection(self.dropout(hidden_state))
             lstm_output, (hidden, cell) = self._read_in_order(lstm_input, hidden, cell)  # [B, T, U]
             hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, H + U]
-        return ResNetLSTMModelOutput(
-            last_hidden_state=hidden_state,
-            frame_features=frame_features,
-            lstm_state=(hidden, cell, frame_features[:, -1:].transpose(0, 1)),
-        )
+        return hidden_state, (hidden, cell, frame_features[:, -1:].transpose(0, 1))
 
     def _read_in_order(
         self, lstm_input: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """The LSTM's output for `[B, T, lstm_input_size]`, and its state after it."""
         assert self.lstm is not None  # noqa: S101 - its caller has looked
-        if lstm_input.shape[1] > 1 or torch.is_grad_enabled():
+        if lstm_input.shape[1] > 1 or torch.is_grad_enabled() or not _is_plain_lstm(self.lstm, lstm_input):
             output, state = self.lstm(lstm_input, (hidden, cell))
             return output, state
         # A frame of a camera. On a CPU the LSTM's weights would be brought into another order first, which takes
@@ -406,12 +592,20 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.known_score = None if known_score is None else known_score.to(self.device)
         self.config.known_threshold = threshold
 
+    def forget_classes(self) -> None:
+        """Forget all that was learned of the classes as they were, when a new classifier has taken their place."""
+        self.set_known_score(None, None)
+        self.config.early_exit_score = None
+        self.config.temperature = 1.0
+
+    @_without_autocast
     def known_probability(self, clip_features: torch.Tensor) -> torch.Tensor | None:
         """The `known_score` `[B]` of clips by their `clip_features` `[B, H]`; None where the model does not tell."""
         if self.known_score is None:
             return None
         return self.known_score(clip_features, self.classifier(clip_features) / self.config.temperature)
 
+    @_without_autocast
     def frame_logits(self, last_hidden_state: torch.Tensor) -> torch.Tensor:
         """What each frame adds to the decision, `[B, T, L]`, by the `last_hidden_state` of `ResNetLSTMModel`."""
         hidden_state, lstm_output = last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
@@ -456,6 +650,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         labels: torch.Tensor | None = None,
         lstm_state: LSTMState | None = None,
         output_frame_features: bool = False,
+        output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> ResNetLSTMForVideoClassificationOutput:
         r"""
@@ -470,10 +665,12 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
                 Where the model goes on from: the state after the frames before these.
             output_frame_features (`bool`, *optional*, defaults to `False`):
                 Whether to return the features of the frames.
+            output_hidden_states (`bool`, *optional*):
+                Whether to return the backbone's maps too.
             return_dict (`bool`, *optional*):
                 `False` gives a tuple.
         """
-        outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, return_dict=True)
+        outputs = self.resnet_lstm(pixel_values, frame_features, lstm_state, output_hidden_states, return_dict=True)
         clip_features = outputs.last_hidden_state[..., : self.config.hidden_size].mean(dim=1)  # [B, H]
         frame_logits = self.frame_logits(outputs.last_hidden_state)  # [B, T, L]
         logits = frame_logits.mean(dim=1)  # [B, L]
@@ -486,6 +683,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             clip_features=clip_features,
             known_score=self.known_probability(clip_features),
             frame_features=outputs.frame_features if output_frame_features else None,
+            hidden_states=outputs.hidden_states,
         )
 
 

@@ -22,6 +22,7 @@ COMPLETE = {
     "confusion_matrix.csv",
     "confusion_matrix.png",
     "configuration_resnet_lstm.py",
+    "device_precision.py",
     "folded_backbone.py",
     "known_score.py",
     "metrics.json",

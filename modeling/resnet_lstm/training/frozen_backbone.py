@@ -132,16 +132,16 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
     total = square_total = torch.zeros(model.config.hidden_size, dtype=torch.float64)
     num_frames = 0
     for frame_features in _batches(dataset, dataset.views):
-        amounts = base.amounts(frame_features.to(device)).flatten(0, 1).double().cpu()  # [B * T, H]
-        total = total + amounts.sum(dim=0)
-        square_total = square_total + (amounts**2).sum(dim=0)
-        num_frames += len(amounts)
+        magnitudes = base.magnitudes(frame_features.to(device)).flatten(0, 1).double().cpu()  # [B * T, H]
+        total = total + magnitudes.sum(dim=0)
+        square_total = square_total + (magnitudes**2).sum(dim=0)
+        num_frames += len(magnitudes)
     mean = total / num_frames
     base.set_feature_statistics(mean.float(), (square_total / num_frames - mean**2).clamp_min(0).float())
 
     features = torch.cat(
         [
-            base.normalised(base.amounts(frame_features.to(device))).mean(dim=1).cpu()
+            base.normalised(base.magnitudes(frame_features.to(device))).mean(dim=1).cpu()
             for frame_features in _batches(dataset, dataset.views)
         ]
     )  # [N * V, H]
