@@ -13,19 +13,18 @@ quantised weight, a replaced layer, or one that is being traced or compiled, is 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from transformers import ResNetModel
 
-# glibc keeps memory for the next layer if the block is below 32 MiB and not more than 64 MiB lie free: a few
-# activations of so few frames of 224 x 224, whose largest is 3 MiB a frame in float32.
-_FRAMES_AT_A_TIME_ON_CPU = {torch.float32: 4, torch.bfloat16: 8, torch.float16: 8}
-# It does so once it has been given back a block of nearly that size; this one is never written to.
-_LARGEST_BLOCK_KEPT_BYTES = 31 * 2**20
+# As many frames of 224 x 224 as have no activation above 25 MiB, see `_keep_memory`.
+_FRAMES_AT_A_TIME_ON_CPU = {torch.float32: 8, torch.bfloat16: 16, torch.float16: 16}
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -58,7 +57,7 @@ class FoldedBackbone:
         self._network: Network = (
             _PackedNetwork(backbone, self.dtype) if packed else _folded_network(backbone, self.dtype)
         )
-        torch.empty(_LARGEST_BLOCK_KEPT_BYTES, dtype=torch.uint8)
+        _keep_memory()
 
     def is_of(self, backbone: ResNetModel) -> bool:
         """Whether a model is still what this was made of: the same modules, unhooked, with the same weights."""
@@ -112,6 +111,21 @@ def _is_plain(tensor: torch.Tensor, backbone: ResNetModel) -> bool:
         and not (tensor.device.type == "cpu" and tensor.is_shared())
         and (tensor.dtype == backbone.dtype or not tensor.is_floating_point())
     )
+
+
+@functools.cache
+def _keep_memory() -> torch.Tensor:
+    """Let glibc keep the memory of the activations for the next layer; nothing of it is used before it is needed.
+
+    A freed block goes back to the kernel if it is larger than the largest one that was ever freed, up to 32 MiB, or if
+    it is among the last on the heap and more than 64 MiB lie free there. So one of nearly 32 MiB is freed first; and
+    what this returns lies behind the memory that is to be kept, which so is not the last.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+    blocks = [torch.empty(25 * 2**20, dtype=torch.uint8) for _ in range(4)]
+    last = torch.empty(2**20, dtype=torch.uint8)
+    del blocks
+    return last
 
 
 def _has_global_hooks() -> bool:
@@ -200,7 +214,7 @@ class _PackedNetwork:
     def __init__(self, backbone: ResNetModel, dtype: torch.dtype) -> None:
         embedder = backbone.embedder
         self._first = _PackedConvolution(embedder.embedder, dtype)
-        self._first_pooler = embedder.pooler
+        self._first_pooler: Network = _max_pool_bfloat16 if dtype == torch.bfloat16 else embedder.pooler
         self._layers = [
             (
                 [_PackedConvolution(convolution, dtype) for convolution in layer.layer],
@@ -219,6 +233,32 @@ class _PackedNetwork:
                 hidden = convolution(hidden, "relu")
             hidden = last.added_to(residual, hidden)
         return self._last_pooler(hidden).flatten(1)
+
+
+def _max_pool_bfloat16(hidden: torch.Tensor) -> torch.Tensor:
+    """What `MaxPool2d(3, stride=2, padding=1)` gives for numbers that are not below 0, without their indices.
+
+    PyTorch keeps an index of eight bytes for each number of two. As 16-bit integers such numbers have the same order,
+    and processors compare them in one instruction.
+
+    Args:
+        hidden: `[N, C, height, width]` bfloat16 in channels_last.
+    """
+    if hidden.shape[2] % 2 or hidden.shape[3] % 2:
+        return F.max_pool2d(hidden, kernel_size=3, stride=2, padding=1)
+    integers = hidden.view(torch.int16).permute(0, 2, 3, 1)  # [N, height, width, C]
+    pooled = _largest_of_three(integers)
+    pooled = _largest_of_three(pooled.transpose(1, 2)).transpose(1, 2)
+    return pooled.permute(0, 3, 1, 2).view(torch.bfloat16)
+
+
+def _largest_of_three(numbers: torch.Tensor) -> torch.Tensor:
+    """Of each even place along dimension 1 and its neighbours."""
+    # of 0 1 2 3 -> max(0, 1), max(1, 2, 3)
+    even, odd = numbers[:, 0::2], numbers[:, 1::2]
+    largest = torch.maximum(even, odd)
+    torch.maximum(largest[:, 1:], odd[:, :-1], out=largest[:, 1:])
+    return largest
 
 
 class _PackedConvolution:
