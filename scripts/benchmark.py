@@ -160,7 +160,7 @@ def training(
     rounds: int,
 ) -> list[Figure]:
     clips = clip_files(folder, "train")
-    cache = FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+    cache = FeatureCache.of_model(args.cache_dir, model.resnet_lstm, processor)
     extract_features(model.resnet_lstm, processor, cache, clips, [UNIFORM])
     labels = [model.config.label2id[clip.label] for clip in folder.clips("train")]
     untrained = ResNetLSTMForVideoClassification(model.config)

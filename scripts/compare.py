@@ -46,6 +46,7 @@ from resnet_lstm.comparison import (
     write_table,
 )
 from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.device_precision import PRECISIONS, best_device
 from resnet_lstm.features import (
     FeatureCache,
     FeaturesInMemory,
@@ -87,6 +88,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="as for extract_features.py",
     )
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the backbone (default: auto)")
     args = parser.parse_args(arguments)
     if args.few_clips and args.unknown:
         parser.error("--few-clips and --unknown are two comparisons: choose one")
@@ -103,9 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         clips = LabelledClips.of(VideoFolder.open(args.dataset), args.splits)
         folds = group_folds(clips, args.num_folds)
-        model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm
+        model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(best_device())
         processor = ResNetLSTMVideoProcessor()
-        cache = FeatureCache(args.cache_dir, model.backbone, processor)
+        cache = FeatureCache(args.cache_dir, model.backbone, processor, args.precision)
         num_views = max(RECIPES[name].num_views for name in args.recipes)
         extract_features(model, processor, cache, clips.files, training_views(num_views))
         features = FeaturesInMemory(cache)

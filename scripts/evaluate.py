@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 from resnet_lstm.data import SPLITS, open_dataset
+from resnet_lstm.device_precision import PRECISIONS
 from resnet_lstm.evaluation.evaluate_model import evaluate_model
 from resnet_lstm.evaluation.joined_videos import join_clips, known_clips, unknown_clips
 from resnet_lstm.evaluation.localisation import evaluate_timelines
@@ -46,8 +47,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--fps", type=float, help="with --timeline: frames a second (default: as trained)")
     parser.add_argument("--seed", type=int, default=0, help="with --timeline: of the order of the clips")
-    parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
-    parser.add_argument("--num-workers", type=int, help="how many decode ahead (default: one for two cores)")
+    parser.add_argument("--batch-size", type=int, help="clips at a time (default: 1 on a CPU, 32 on a GPU)")
+    parser.add_argument("--num-workers", type=int, help="processes that decode (default: for a GPU one for each core)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the backbone (default: auto)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
     parser.add_argument(
         "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py; not cached"
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
         leave_cores_to(args.runtime)
         if args.test_time:
             folder = open_dataset(args.dataset)
@@ -92,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_readings(priced, facts, args.output)
             print(readings_markdown(priced))
             return 0
-        cache = None if args.no_cache else FeatureCache(args.cache_dir, model.resnet_lstm.backbone, processor)
+        cache = None if args.no_cache else FeatureCache.of_model(args.cache_dir, model.resnet_lstm, processor)
         folder = open_dataset(args.dataset)
         report = evaluate_model(
             model,

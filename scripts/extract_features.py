@@ -2,7 +2,7 @@
 
     python scripts/extract_features.py --dataset data/ucf101-25
     python scripts/extract_features.py --dataset data/ucf101-25 --backbone resnet-50/ --num-views 4
-    accelerate launch scripts/extract_features.py --dataset data/ucf101-25 --batch-size 16
+    accelerate launch scripts/extract_features.py --dataset data/ucf101-25 --precision fp32
 
 It may be killed at any moment and run again: what is there is not computed again.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.accelerator import create_accelerator
 from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.device_precision import PRECISIONS, describe
 from resnet_lstm.features import (
     UNIFORM,
     FeatureCache,
@@ -44,9 +45,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--no-flip", action="store_true", help="mirror none of these views")
     parser.add_argument("--splits", nargs="+", default=SPLITS, choices=SPLITS, help="default: all")
-    parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
-    parser.add_argument("--num-workers", type=int, help="processes that decode (default: one for two cores)")
-    parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: as accelerate is set up")
+    parser.add_argument("--batch-size", type=int, help="clips at a time (default: 1 on a CPU, 32 on a GPU)")
+    parser.add_argument("--num-workers", type=int, help="processes that decode (default: for a GPU one for each core)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the backbone (default: auto)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="default: %(default)s")
     return parser.parse_args(arguments)
 
@@ -55,11 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        accelerator = create_accelerator(mixed_precision=args.mixed_precision)
+        accelerator = create_accelerator()
         folder = VideoFolder.open(args.dataset)
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(accelerator.device)
         processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)
-        cache = FeatureCache(args.cache_dir, model.backbone, processor, accelerator.mixed_precision)
+        cache = FeatureCache(args.cache_dir, model.backbone, processor, args.precision)
+        accelerator.print(describe(accelerator.device, cache.precision))
         started = time.monotonic()
         failed: dict[Path, str] = {}
         for split in args.splits:

@@ -17,6 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from resnet_lstm.device_precision import PRECISIONS
 from resnet_lstm.inference import NO_KNOWN_ACTION, RUNTIMES, LiveSession, leave_cores_to, load_model, open_live
 
 
@@ -35,6 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py (default: torch)"
     )
     parser.add_argument("--int8", action="store_true", help="the export that computes with 8-bit integers")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the backbone (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a frame")
     return parser.parse_args(arguments)
 
@@ -43,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     try:
-        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
         leave_cores_to(args.runtime)
         session = LiveSession(model, processor, half_life_seconds=args.half_life)
         min_known = model.config.known_threshold if args.min_known is None else args.min_known

@@ -37,6 +37,7 @@ from resnet_lstm import (  # noqa: E402
     ResNetLSTMVideoProcessor,
     VideoDecodingError,
 )
+from resnet_lstm.device_precision import PRECISIONS  # noqa: E402
 from resnet_lstm.inference import (  # noqa: E402
     RUNTIMES,
     ClipPrediction,
@@ -61,8 +62,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line, frames included")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a clip and answer")
     parser.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
-    parser.add_argument("--batch-size", type=int, default=1, help="clips at a time: 1 for a CPU, 16 for a GPU")
-    parser.add_argument("--num-threads", type=int, help="clips decoded at a time (default: one for two cores)")
+    parser.add_argument("--batch-size", type=int, help="clips at a time (default: 1 on a CPU, 32 on a GPU)")
+    parser.add_argument("--num-workers", type=int, help="processes that decode (default: for a GPU one for each core)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the backbone (default: auto)")
     parser.add_argument("--anytime", action="store_true", help="read no more frames than it takes to be sure")
     parser.add_argument(
         "--runtime", choices=RUNTIMES, default="torch", help="onnx and openvino: made by export.py (default: torch)"
@@ -206,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     num_failed = 0
     try:
         sources = find_sources(args.sources)
-        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8)
+        model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
         leave_cores_to(args.runtime)
         if args.timeline:
             return 1 if label_videos(args, sources, model, processor) else 0
@@ -219,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
             processor,
             sources,
             batch_size=args.batch_size,
-            num_threads=args.num_threads,
+            num_workers=args.num_workers,
             anytime=args.anytime,
         )
         with contextlib.ExitStack() as stack:

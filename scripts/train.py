@@ -4,7 +4,7 @@
     python scripts/train.py --dataset data/mine --output runs/mine --num-views 4 --learning-rate 5e-4
     python scripts/train.py --dataset user/mine --output runs/mine
     python scripts/train.py --dataset data/mine --output runs/mine --resume
-    accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --mixed-precision bf16
+    accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --precision bf16
 
 The backbone is frozen unless --train-backbone is given; its features are computed once and kept, the classifier is
 fitted to them in closed form, and the LSTM learns what that leaves. The output directory holds all that
@@ -25,6 +25,7 @@ from transformers import HfArgumentParser
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import open_dataset
+from resnet_lstm.device_precision import PRECISIONS
 from resnet_lstm.features import default_cache_dir
 from resnet_lstm.training import RunOptions, TrainingSettings, is_finished, train_classifier
 
@@ -50,9 +51,11 @@ class Arguments:
     num_views: int = field(default=1, metadata={"help": "Cached views of each training clip, to augment by."})
     baseline: bool = field(default=True, metadata={"help": "Also train the order-blind baseline, to stand beside it."})
     cache_dir: Path = field(default_factory=default_cache_dir, metadata={"help": "Where features are kept."})
-    extraction_batch_size: int = field(default=1, metadata={"help": "Clips at a time through the frozen backbone."})
+    extraction_batch_size: int | None = field(
+        default=None, metadata={"help": "Clips at a time through the frozen backbone (1 on a CPU, 32 on a GPU)."}
+    )
     num_workers: int | None = field(default=None, metadata={"help": "Processes that decode."})
-    mixed_precision: str | None = field(default=None, metadata={"help": "no, bf16 or fp16; else as accelerate says."})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16.", "choices": PRECISIONS})
     report_to: list[str] = field(
         default_factory=lambda: ["none"], metadata={"help": "Trackers: tensorboard, trackio, wandb, or none."}
     )
@@ -69,8 +72,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.output}: finished already")
         return 0
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    if args.mixed_precision:
-        os.environ["ACCELERATE_MIXED_PRECISION"] = args.mixed_precision
 
     def build_model(**config: object) -> ResNetLSTMForVideoClassification:
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone, **config)
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
                 num_views=args.num_views,
                 extraction_batch_size=args.extraction_batch_size,
                 num_workers=args.num_workers,
+                precision=args.precision,
                 report_to=tuple(name for name in args.report_to if name != "none"),
                 resume=args.resume,
                 overwrite=args.overwrite,

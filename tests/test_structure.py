@@ -12,14 +12,15 @@ import resnet_lstm
 PACKAGE = Path(resnet_lstm.__file__).parent
 MAY_KNOW: dict[str, set[str]] = {
     "data": set(),
-    "features": {"data"},
-    "inference": {"data"},
+    "feeding": set(),
+    "features": {"data", "feeding"},
+    "inference": {"data", "feeding"},
     "exporting": {"data", "features", "inference"},
     "evaluation": {"data", "features", "inference"},
     "publishing": {"data", "evaluation"},
-    "training": {"data", "evaluation", "features", "inference", "publishing"},
+    "training": {"data", "evaluation", "features", "feeding", "inference", "publishing"},
     "comparison": {"data", "evaluation", "features", "inference", "training"},
-    "benchmarking": {"data", "evaluation", "features", "inference", "training"},
+    "benchmarking": {"data", "evaluation", "features", "feeding", "inference", "training"},
 }
 
 

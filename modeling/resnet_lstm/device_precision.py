@@ -51,14 +51,14 @@ def precision_name(dtype: torch.dtype) -> str:
     return next((name for name, known in _DTYPES.items() if known == dtype), str(dtype).removeprefix("torch."))
 
 
-def describe(device: torch.device | str, dtype: torch.dtype) -> str:
-    """A device and a precision in words, for people: "cpu (Intel Xeon, 2 threads), bf16"."""
+def describe(device: torch.device | str, precision: str) -> str:
+    """A device and a precision in words, for people: "cpu (Intel Xeon with AMX, 2 threads), bf16"."""
     device = torch.device(device)
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
         name = f"{processor_name()}, {torch.get_num_threads()} threads"
-    return f"{device.type} ({name}), {precision_name(dtype)}"
+    return f"{device.type} ({name}), {precision}"
 
 
 def processor_name() -> str:

@@ -52,7 +52,7 @@ def test_clips_are_decoded_only_a_few_ahead(
             taken += 1
             yield numbered_clip
 
-    predictions = predict_clips(tiny_model, tiny_processor, endless(), num_threads=2)  # type: ignore[arg-type]
+    predictions = predict_clips(tiny_model, tiny_processor, endless())  # type: ignore[arg-type]
     for _ in range(5):
         next(predictions)
     assert taken <= 10

@@ -19,7 +19,7 @@ SIZES = [(1, 1), (2, 3), (3, 6), (1, 20)]
 def test_a_graph_is_the_whole_model_for_any_number_of_clips_and_frames(
     exported_model_dir: Path, runtime: str, batch_size: int, num_frames: int
 ) -> None:
-    model, _ = load_model(str(exported_model_dir))
+    model, _ = load_model(str(exported_model_dir), precision="fp32")
     graph = load_graph(runtime, exported_model_dir / Export(runtime).files[0])
     pixel_values = torch.randn(batch_size, num_frames, 3, 32, 32)
     expected = model(pixel_values, output_frame_features=True)
@@ -32,8 +32,8 @@ def test_a_graph_is_the_whole_model_for_any_number_of_clips_and_frames(
 @pytest.mark.parametrize("runtime", EXPORT_FORMATS)
 @torch.inference_mode()
 def test_a_model_of_another_runtime_is_called_as_ever(exported_model_dir: Path, runtime: str) -> None:
-    expected, _ = load_model(str(exported_model_dir))
-    model, _ = load_model(str(exported_model_dir), runtime=runtime)
+    expected, _ = load_model(str(exported_model_dir), precision="fp32")
+    model, _ = load_model(str(exported_model_dir), runtime=runtime, precision="fp32")
     pixel_values = torch.randn(2, 20, 3, 32, 32)
     outputs = model(pixel_values, output_frame_features=True)
     torch.testing.assert_close(outputs.logits, expected(pixel_values).logits, rtol=1e-4, atol=1e-5)
@@ -51,7 +51,7 @@ def test_a_model_of_another_runtime_is_called_as_ever(exported_model_dir: Path, 
 @pytest.mark.parametrize("runtime", EXPORT_FORMATS)
 @torch.inference_mode()
 def test_int8_stays_near_and_leaves_the_head_alone(exported_model_dir: Path, runtime: str) -> None:
-    model, _ = load_model(str(exported_model_dir))
+    model, _ = load_model(str(exported_model_dir), precision="fp32")
     graph = load_graph(runtime, exported_model_dir / Export(runtime, int8=True).files[0])
     pixel_values = torch.randn(2, 5, 3, 32, 32)
     expected = model(pixel_values, output_frame_features=True)
@@ -75,7 +75,7 @@ def test_threads_may_share_a_graph(exported_model_dir: Path, runtime: str) -> No
 @pytest.mark.parametrize("runtime", EXPORT_FORMATS)
 @torch.inference_mode()
 def test_frames_of_another_size_are_refused(exported_model_dir: Path, runtime: str) -> None:
-    model, _ = load_model(str(exported_model_dir), runtime=runtime)
+    model, _ = load_model(str(exported_model_dir), runtime=runtime, precision="fp32")
     with pytest.raises(ValueError, match=r"\[3, 40, 32\]: the exported model takes \[3, 32, 32\]"):
         model(torch.randn(1, 2, 3, 40, 32))
 
@@ -86,4 +86,4 @@ def test_a_missing_runtime_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf"pip install 'resnet-lstm\[{runtime}\]'"):
-        load_model(str(exported_model_dir), runtime=runtime)
+        load_model(str(exported_model_dir), runtime=runtime, precision="fp32")

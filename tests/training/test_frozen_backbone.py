@@ -144,7 +144,11 @@ def test_what_is_saved_predicts_what_was_scored(train: Trainer, tiny_dataset: Vi
     assert trained.report is not None
     model = ResNetLSTMForVideoClassification.from_pretrained(train.root / "model")
     clip = tiny_dataset.path("test", tiny_dataset.clips("test")[0])
+    inputs = train.processor(clip, return_tensors="pt")
     with torch.no_grad():
-        logits = model(**train.processor(clip, return_tensors="pt")).logits[0].numpy()
+        in_float32 = model(**inputs).logits[0].numpy()
+        model.compile_for_inference()
+        logits = model(**inputs).logits[0].numpy()
     assert logits == pytest.approx(trained.report.logits[0], abs=1e-4)
+    assert in_float32 == pytest.approx(trained.report.logits[0], abs=0.3)
     assert model.config.temperature == trained.model.config.temperature

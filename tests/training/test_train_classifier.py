@@ -134,9 +134,7 @@ def test_an_unfinished_run_is_not_overwritten_by_accident(train: Train) -> None:
 
 
 def test_the_backbone_can_be_trained_too(train: Train, tiny_backbone: Path) -> None:
-    train(
-        "model", "--num_train_epochs", "1", "--train_backbone", "--gradient_checkpointing", "--mixed_precision", "bf16"
-    )
+    train("model", "--num_train_epochs", "1", "--train_backbone", "--gradient_checkpointing", "--precision", "bf16")
     before, after = load_file(tiny_backbone / "model.safetensors"), load_file(train.root / "model/model.safetensors")
     name = "encoder.stages.1.layers.0.layer.0"
     changed = after[f"resnet_lstm.backbone.{name}.convolution.weight"] != before[f"{name}.convolution.weight"]

@@ -27,7 +27,7 @@ def evaluate_model(
     split: str = "test",
     *,
     cache: FeatureCache | None = None,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     num_workers: int | None = None,
     model_name: str = "resnet-lstm",
 ) -> EvaluationReport:
@@ -40,7 +40,7 @@ def evaluate_model(
         split: The split to score.
         cache: Frame features to use, and to add to where they are missing; without it every clip passes the whole
             model. The logits are the same.
-        batch_size: Clips that pass the backbone together.
+        batch_size: Clips that pass the backbone together, by default as the device wants it.
         num_workers: How many decode ahead.
         model_name: The model's name in the report.
 
@@ -91,11 +91,11 @@ def _logits_from_clips(
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
     files: list[ClipFile],
-    batch_size: int,
+    batch_size: int | None,
     num_workers: int | None,
 ) -> dict[Path, np.ndarray]:
     predictions = predict_clips(
-        model, processor, [file.path for file in files], batch_size=batch_size, num_threads=num_workers
+        model, processor, [file.path for file in files], batch_size=batch_size, num_workers=num_workers
     )
     logits_of_path = {}
     for file, prediction in zip(files, tqdm(predictions, total=len(files), unit="clip"), strict=True):
@@ -112,7 +112,7 @@ def _logits_from_features(
     processor: ResNetLSTMVideoProcessor,
     files: list[ClipFile],
     cache: FeatureCache,
-    batch_size: int,
+    batch_size: int | None,
     num_workers: int | None,
 ) -> dict[Path, np.ndarray]:
     extract_features(

@@ -81,7 +81,7 @@ def export_model(
         ValueError: int8 was asked for without training clips, or the graph does not compute what the model does.
     """
     settings = settings or ExportSettings()
-    model, processor = load_model(str(model_dir))
+    model, processor = load_model(str(model_dir), precision="fp32")
     model = model.cpu().float()
     facts = model_facts(model_dir, model.config)
     frame_shape = (3, processor.size["height"], processor.size["width"])

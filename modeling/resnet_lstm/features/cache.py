@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import ResNetModel
 
+from ..device_precision import backbone_dtype, precision_name
+from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
@@ -43,7 +45,10 @@ class FeatureCache:
         root: The folder of all caches.
         backbone: Makes the features.
         processor: Makes the backbone's input.
-        precision: What the backbone computes in: "no" (float32), "bf16" or "fp16", as accelerate calls them.
+        precision: What the backbone computes in, see `device_precision`.
+
+    Attributes:
+        precision: The same; "auto" is what it was found to be.
     """
 
     def __init__(
@@ -51,15 +56,15 @@ class FeatureCache:
         root: str | os.PathLike[str],
         backbone: ResNetModel,
         processor: ResNetLSTMVideoProcessor,
-        precision: str = "no",
+        precision: str = "fp32",
     ) -> None:
-        self.precision = precision
+        self.precision = precision_name(backbone_dtype(precision, backbone.device))
         settings = processor.to_dict()
         self.key: dict[str, Any] = {
             "backbone": {name: getattr(backbone.config, name) for name in _ARCHITECTURE},
             "backbone_sha256": state_dict_sha256(backbone),
             "decoder_version": DECODER_VERSION,
-            "precision": precision,
+            "precision": self.precision,
             "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
         }
         key = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
@@ -67,6 +72,13 @@ class FeatureCache:
         self.directory.mkdir(parents=True, exist_ok=True)
         with written_whole(self.directory / "key.json") as temporary:
             temporary.write_text(key)
+
+    @classmethod
+    def of_model(
+        cls, root: str | os.PathLike[str], model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor
+    ) -> FeatureCache:
+        """The cache of what a model computes where no gradient is wanted, in the precision in which it does."""
+        return cls(root, model.backbone, processor, precision_name(model.inference_dtype or model.backbone.dtype))
 
     def path(self, clip_sha256: str, view: View) -> Path:
         """Where the features of a clip are, or would be."""

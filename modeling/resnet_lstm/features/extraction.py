@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ..data.video_folder import VideoFolder, file_sha256
+from ..feeding import (
+    DeviceFeeder,
+    HalvingBatches,
+    default_batch_size,
+    default_num_workers,
+    load_ahead,
+    load_pictures,
+)
 from ..modeling_resnet_lstm import ResNetLSTMModel
-from ..video_decoding import VideoDecodingError, sample_video
+from ..video_decoding import VideoDecodingError
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .cache import FeatureCache
 from .views import View
@@ -71,26 +78,18 @@ class _Job:
     view: View
 
 
-class _Pictures(Dataset[tuple[_Job, np.ndarray | str]]):
-    """The frames of each job's view, `[T, height, width, 3]` uint8 in the backbone's size, or why there are none."""
+@dataclass(frozen=True)
+class _Decoder:
+    """A job -> the pictures of its view, `[T, height, width, 3]` uint8, not mirrored yet; or why there are none."""
 
-    def __init__(self, jobs: Sequence[_Job], processor: ResNetLSTMVideoProcessor) -> None:
-        self.jobs = jobs
-        self.processor = processor
+    processor: ResNetLSTMVideoProcessor
 
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    def __getitem__(self, index: int) -> tuple[_Job, np.ndarray | str]:
-        job = self.jobs[index]
+    def __call__(self, job: _Job, num_threads: int) -> torch.Tensor | str:
+        generator = job.view.generator(job.clip.sha256)
         try:
-            sampled = sample_video(
-                job.clip.path, self.processor.num_frames, job.view.generator(job.clip.sha256), num_threads=1
-            )
-            pictures = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
+            return load_pictures(job.clip.path, self.processor, generator=generator, num_threads=num_threads).pictures
         except VideoDecodingError as error:
-            return job, str(error)
-        return job, np.ascontiguousarray(pictures[:, :, ::-1]) if job.view.flip else pictures
+            return str(error)
 
 
 def extract_features(
@@ -100,24 +99,24 @@ def extract_features(
     clips: Iterable[ClipFile],
     views: Sequence[View],
     *,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     num_workers: int | None = None,
     distributed: bool = True,
 ) -> Extraction:
     """Put the features of clips into a cache; those that are there already are not computed again.
 
-    Each clip's features are on disk before the next is begun, so a run that is killed loses no more than it was
-    working on. Under `accelerate launch` or `torchrun` each process takes its share of the clips.
+    Features are written as they are computed, so a run that is killed loses no more than the clips it was working on.
+    Under `accelerate launch` or `torchrun` each process takes its share of the clips.
 
     Args:
-        model: Its backbone makes the features, on the device where it is.
+        model: Its backbone makes the features, on the device where it is, in the precision of the cache.
         processor: Makes the backbone's input.
         cache: Where the features go; made for the same backbone and processor.
         clips: The clips. Those with the same content are computed once.
         views: Which views of each.
-        batch_size: Clips that pass the backbone together: 1 suits a CPU, 16 or more a GPU.
-        num_workers: Processes that decode ahead, by default one for each two cores, up to 8; on a CPU none, since
-            they would only take turns with the backbone.
+        batch_size: Clips that pass the backbone together, by default as the device wants it.
+        num_workers: Processes that decode ahead, by default one for each core; for a CPU none, since they would only
+            take turns with the backbone.
         distributed: Share the clips with the other processes of the run, all of which must make this call.
 
     Returns:
@@ -133,27 +132,32 @@ def extract_features(
         state.wait_for_everyone()
         jobs = missing[state.process_index :: state.num_processes]
 
-    if num_workers is None:
-        num_workers = 0 if model.device.type == "cpu" else min(8, (os.cpu_count() or 2) // 2)
-    training = model.training
-    model.eval()
-    with tqdm(
-        total=len(jobs), unit="clip", desc="features", disable=state is not None and not state.is_main_process
-    ) as progress:
-        for batch in _batches(_Pictures(jobs, processor), batch_size, num_workers):
-            decoded = [(job, pictures) for job, pictures in batch if isinstance(pictures, np.ndarray)]
+    device = model.device
+    num_workers = default_num_workers(device) if num_workers is None else num_workers
+    batch_size = default_batch_size(device) if batch_size is None else batch_size
+    was_training = model.training
+    model.eval().compile_for_inference(precision=cache.precision)
+    feeder, compute = DeviceFeeder(processor, device), HalvingBatches(model.extract_frame_features)
+    loaded = zip(jobs, load_ahead(_Decoder(processor), jobs, num_workers, ahead=2 * batch_size), strict=True)
+    with (
+        tqdm(total=len(jobs), unit="clip", desc="features", disable=not _is_main(state)) as progress,
+        _Writer(cache) as writer,
+    ):
+        while batch := list(itertools.islice(loaded, batch_size)):
+            decoded = [(job, pictures) for job, pictures in batch if isinstance(pictures, torch.Tensor)]
             for job, error in batch:
                 if isinstance(error, str):
                     logger.warning("left out: %s", error)
                     result.failed[job.clip.path] = error
             if decoded:
-                inputs = processor([pictures for _, pictures in decoded], do_sample_frames=False, return_tensors="pt")
-                frame_features = _forward(model, inputs["pixel_values"], cache.precision)  # [B, T, D]
-                for (job, _), features in zip(decoded, frame_features, strict=True):
-                    cache.save(job.clip.sha256, job.view, features)
+                with torch.inference_mode():
+                    pixel_values = feeder.pixel_values(
+                        [pictures for _, pictures in decoded], mirrored=[job.view.flip for job, _ in decoded]
+                    )
+                    writer.write([job for job, _ in decoded], compute(pixel_values))
                 result.extracted += len(decoded)
             progress.update(len(batch))
-    model.train(training)
+    model.train(was_training)
     if state is not None:
         results: list[Extraction] = gather_object([result])
         result.extracted = sum(share.extracted for share in results)
@@ -161,24 +165,36 @@ def extract_features(
     return result
 
 
-@torch.inference_mode()
-def _forward(model: ResNetLSTMModel, pixel_values: torch.Tensor, precision: str) -> torch.Tensor:
-    dtype = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    with torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None):
-        return model.extract_frame_features(pixel_values.to(model.device))
+def _is_main(state: PartialState | None) -> bool:
+    return state is None or state.is_main_process
 
 
-def _batches(pictures: _Pictures, batch_size: int, num_workers: int) -> Iterator[list[tuple[_Job, np.ndarray | str]]]:
-    """Batches of clips, decoded by other processes meanwhile; or, without any, a few clips at a time on all cores.
+class _Writer:
+    """Writes features to a cache in a thread, while the device computes the next ones."""
 
-    On a CPU a decoder that runs beside the backbone takes one of its cores, and the others wait for it layer by layer.
-    """
-    if num_workers and len(pictures):
-        yield from DataLoader(pictures, batch_size, num_workers=num_workers, collate_fn=list)
-        return
-    num_threads = torch.get_num_threads()
-    with ThreadPoolExecutor(num_threads) as pool:
-        at_once = batch_size * max(1, num_threads // batch_size)
-        for start in range(0, len(pictures), at_once):
-            decoded = list(pool.map(pictures.__getitem__, range(start, min(start + at_once, len(pictures)))))
-            yield from (decoded[first : first + batch_size] for first in range(0, len(decoded), batch_size))
+    _MOST_WAITING = 2  # batches
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self._cache = cache
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def write(self, jobs: Sequence[_Job], frame_features: torch.Tensor) -> None:
+        """Have the features `[B, T, D]` of jobs written; wait for those of an earlier batch where many wait."""
+        self._waiting.append(self._thread.submit(self._write, jobs, frame_features))
+        while len(self._waiting) > self._MOST_WAITING:
+            self._waiting.popleft().result()
+
+    def _write(self, jobs: Sequence[_Job], frame_features: torch.Tensor) -> None:
+        # Here, and not in the main thread, the device is waited for.
+        for job, features in zip(jobs, frame_features.cpu(), strict=True):
+            self._cache.save(job.clip.sha256, job.view, features)
+
+    def __exit__(self, *exception: object) -> None:
+        self._thread.shutdown(wait=True)
+        if exception[0] is None:
+            for waiting in self._waiting:
+                waiting.result()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..feeding import DeviceFeeder
 from ..modeling_resnet_lstm import LSTMState, ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .frame_reader import training_rate
@@ -73,6 +74,7 @@ class LiveSession:
     ) -> None:
         self.model = model.eval()
         self.processor = processor
+        self._feeder = DeviceFeeder(processor, model.device)
         self.frames_per_second = training_rate(model.config)
         if half_life_seconds is None:
             # The integral of 0.5 ** (t / half-life) over all t >= 0 is half-life / log(2).
@@ -105,8 +107,8 @@ class LiveSession:
             raise ValueError(f"a frame of shape {list(frame.shape)}, {frame.dtype}: [H, W, 3] uint8 was expected.")
         if not self._seconds <= seconds < math.inf:
             raise ValueError(f"a frame at {seconds} s after one at {self._seconds} s: time must not go backwards.")
-        inputs = self.processor(frame[None], do_sample_frames=False, return_tensors="pt")
-        pixel_values = inputs["pixel_values"].to(self.model.device)  # [1, 1, C, height, width]
+        picture = torch.from_numpy(self.processor.resize_picture(frame))
+        pixel_values = self._feeder.pixel_values([picture[None]])  # [1, 1, C, height, width]
         outputs = self.model.resnet_lstm(pixel_values, lstm_state=self._lstm_state)
         self._lstm_state = outputs.lstm_state
         frame_logits = self.model.frame_logits(outputs.last_hidden_state)[0, 0].float().cpu()  # [L]
@@ -118,7 +120,7 @@ class LiveSession:
         self._weight = kept * self._weight + 1
         self._seconds = seconds
         logits = (self._logit_sum / self._weight).float()
-        clip_features = (self._feature_sum / self._weight).to(self.model.device, self.model.dtype)
+        clip_features = (self._feature_sum / self._weight).to(self.model.device, torch.float32)
         known_score = self.model.known_probability(clip_features[None])
         return LivePrediction(
             seconds,
@@ -170,7 +172,7 @@ class LiveSession:
         if found != expected:
             raise ValueError(f"a session's state of {found} was given, this model's is {expected}: was it another's?")
         hidden, cell, frame_features = (
-            state[name].to(self.model.device, self.model.dtype, copy=True)
+            state[name].to(self.model.device, torch.float32, copy=True)
             for name in ("hidden", "cell", "frame_features")
         )
         self._lstm_state = hidden, cell, frame_features

@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from ..configuration_resnet_lstm import ResNetLSTMConfig
+from ..device_precision import best_device, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .exports import EXPORT_FORMATS, Export, locate_export
@@ -16,7 +17,7 @@ RUNTIMES = ("torch", *EXPORT_FORMATS)
 
 
 def load_model(
-    name: str, *, runtime: str = "torch", int8: bool = False
+    name: str, *, runtime: str = "torch", int8: bool = False, precision: str = "auto"
 ) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
     """Load a model, in evaluation mode, compiled, and its processor.
 
@@ -25,6 +26,8 @@ def load_model(
         runtime: What computes the frame features where no gradients are wanted: "torch", on the GPU if there is one;
             "onnx" or "openvino", on the CPU, from what `scripts/export.py` has made of the model.
         int8: Take the export that computes them with 8-bit integers.
+        precision: What they are computed in, see `device_precision`: "auto", "fp32", "bf16" or "fp16". Of an export
+            with 8-bit integers, what is not computed with these.
 
     Raises:
         ImportError: The runtime is not installed.
@@ -45,12 +48,11 @@ def load_model(
     except SafetensorError as error:
         raise ValueError(f"{name}: its weights are damaged ({error}).") from error
     if runtime == "torch":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model.to(device).eval().compile_for_inference()
+        model.to(best_device()).eval().compile_for_inference(precision=precision)
     else:
         path = locate_export(name, Export(runtime, int8), config)
-        graph = load_graph(runtime, path, outputs=["frame_features"])
-        model.eval().compile_for_inference(GraphBackbone(graph))
+        graph = load_graph(runtime, path, outputs=["frame_features"], precision=precision)
+        model.eval().compile_for_inference(GraphBackbone(graph), precision=precision_name(graph.dtype))
     return model, ResNetLSTMVideoProcessor.from_pretrained(name)
 
 

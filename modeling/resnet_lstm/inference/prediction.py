@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
+from ..feeding import (
+    ClipPictures,
+    DeviceFeeder,
+    HalvingBatches,
+    default_batch_size,
+    default_num_workers,
+    load_ahead,
+    load_pictures,
+)
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
-from ..video_decoding import VideoDecodingError, VideoSource, sample_video
+from ..video_decoding import VideoDecodingError, VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .anytime import read_until_sure
-
-_LARGEST_SHOWN_PIXELS = 640
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def predict_clips(
     processor: ResNetLSTMVideoProcessor,
     sources: Iterable[VideoSource],
     *,
-    batch_size: int = 1,
-    num_threads: int | None = None,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     anytime: bool = False,
 ) -> Iterator[ClipPrediction | FailedClip]:
     """Classify clips in their order. Clips are decoded ahead of the model, a bounded number of them at a time.
@@ -103,9 +106,10 @@ def predict_clips(
     Args:
         model: On the device where it shall run.
         processor: Makes the model's input.
-        sources: Paths, URLs, bytes or binary file objects.
-        batch_size: Clips that pass the model together: 1 suits a CPU, 16 or more a GPU.
-        num_threads: Clips that are decoded at the same time; by default one for each two cores, up to 8.
+        sources: Paths, URLs, bytes or binary file objects; the latter only without workers.
+        batch_size: Clips that pass the model together, by default as the device wants it.
+        num_workers: Processes that decode, by default one for each core; for a CPU none, where the cores decode and
+            compute in turns.
         anytime: Read each clip only as far as it takes to be sure, see `read_until_sure`. Clips then pass one by one.
 
     Raises:
@@ -116,14 +120,15 @@ def predict_clips(
         raise ValueError("anytime: this model has no early_exit_score; it was trained without validation clips.")
     was_training = model.training
     model.eval()
-    num_threads = num_threads or min(8, max(1, (os.cpu_count() or 2) // 2))
+    batch_size = default_batch_size(model.device) if batch_size is None else batch_size
+    num_workers = default_num_workers(model.device) if num_workers is None else num_workers
+    feeder = DeviceFeeder(processor, model.device)
+    loaded = load_ahead(_Decoder(processor), sources, num_workers, ahead=2 * batch_size)
     try:
-        with ThreadPoolExecutor(num_threads) as pool:
-            loaded = _map_ahead(pool, sources, processor, ahead=num_threads + batch_size)
-            if sure_at is not None:
-                yield from (_predict_until_sure(model, processor, clip, sure_at) for clip in loaded)
-            while batch := list(itertools.islice(loaded, batch_size)):
-                yield from _predict_batch(model, processor, batch)
+        if sure_at is not None:
+            yield from (_predict_until_sure(model, feeder, clip, sure_at) for clip in loaded)
+        while batch := list(itertools.islice(loaded, batch_size)):
+            yield from _predict_batch(model, feeder, batch)
     finally:
         model.train(was_training)
 
@@ -131,91 +136,54 @@ def predict_clips(
 @dataclass(frozen=True)
 class _LoadedClip:
     source: VideoSource
-    frames: np.ndarray  # [T, H, W, 3]
-    seconds: np.ndarray  # [T]
-    pictures: np.ndarray  # [T, height, width, 3] uint8, in the size that the model reads
+    clip: ClipPictures
 
 
-def _map_ahead(
-    pool: ThreadPoolExecutor, sources: Iterable[VideoSource], processor: ResNetLSTMVideoProcessor, ahead: int
-) -> Iterator[_LoadedClip | FailedClip]:
-    waiting: deque[Future[_LoadedClip | FailedClip]] = deque()
-    for number, source in enumerate(sources):
-        # While the first clip is decoded the model has nothing to do, so it may take all cores.
-        waiting.append(pool.submit(_load, source, processor, num_threads=1 if number else 0))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+@dataclass(frozen=True)
+class _Decoder:
+    processor: ResNetLSTMVideoProcessor
 
-
-def _load(source: VideoSource, processor: ResNetLSTMVideoProcessor, num_threads: int) -> _LoadedClip | FailedClip:
-    moments, shown, resized = [], [], []
-    try:
-        for seconds, picture in sample_video(source, processor.num_frames, num_threads=num_threads):
-            moments.append(seconds)
-            shown.append(_to_show(picture))
-            resized.append(processor.resize_picture(picture))
-    except VideoDecodingError as error:
-        return FailedClip(source, str(error))
-    return _LoadedClip(source, np.stack(shown), np.array(moments), np.stack(resized))
-
-
-def _pixel_values(
-    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, pictures: list[np.ndarray]
-) -> torch.Tensor:
-    """The model's input `[B, T, C, height, width]`.
-
-    It is made in the model's thread: PyTorch would give a thread that only decodes as many threads of its own as there
-    are cores, and these would be in the model's way.
-    """
-    inputs = processor(pictures, do_sample_frames=False, return_tensors="pt")
-    return inputs["pixel_values"].to(model.device)
-
-
-def _to_show(picture: np.ndarray) -> np.ndarray:
-    """A picture `[H, W, 3]`, shrunk to what a person needs to see."""
-    shrink = max(picture.shape) / _LARGEST_SHOWN_PIXELS
-    if shrink <= 1:
-        return picture
-    height, width = (max(1, round(side / shrink)) for side in picture.shape[:2])
-    return np.array(Image.fromarray(picture).resize((width, height), reducing_gap=2.0))
+    def __call__(self, source: VideoSource, num_threads: int) -> _LoadedClip | FailedClip:
+        try:
+            clip = load_pictures(source, self.processor, num_threads=num_threads, to_show=True)
+        except VideoDecodingError as error:
+            return FailedClip(source, str(error))
+        return _LoadedClip(source, clip)
 
 
 @torch.inference_mode()
 def _predict_batch(
-    model: ResNetLSTMForVideoClassification,
-    processor: ResNetLSTMVideoProcessor,
-    batch: list[_LoadedClip | FailedClip],
+    model: ResNetLSTMForVideoClassification, feeder: DeviceFeeder, batch: list[_LoadedClip | FailedClip]
 ) -> Iterator[ClipPrediction | FailedClip]:
-    loaded = [clip for clip in batch if isinstance(clip, _LoadedClip)]
+    pictures = [clip.clip.pictures for clip in batch if isinstance(clip, _LoadedClip)]
     outputs = None
-    if loaded:
-        outputs = model(pixel_values=_pixel_values(model, processor, [clip.pictures for clip in loaded]))
+    if pictures:
+        base = model.resnet_lstm
+        frame_features = HalvingBatches(base.extract_frame_features)(feeder.pixel_values(pictures))
+        outputs = model(frame_features=frame_features)
     index = 0
     for clip in batch:
         if isinstance(clip, FailedClip):
             yield clip
             continue
         assert outputs is not None  # noqa: S101 - there is a loaded clip
-        yield _prediction(clip, outputs, index, range(len(clip.seconds)))
+        yield _prediction(clip, outputs, index, range(len(clip.clip.seconds)))
         index += 1
 
 
 @torch.inference_mode()
 def _predict_until_sure(
     model: ResNetLSTMForVideoClassification,
-    processor: ResNetLSTMVideoProcessor,
+    feeder: DeviceFeeder,
     clip: _LoadedClip | FailedClip,
     sure_at: float,
 ) -> ClipPrediction | FailedClip:
     if isinstance(clip, FailedClip):
         return clip
-    pictures = clip.pictures
+    pictures = clip.clip.pictures
 
     def read_frames(indices: list[int]) -> torch.Tensor:
-        pixel_values = _pixel_values(model, processor, [pictures[indices]])
-        return model.resnet_lstm.extract_frame_features(pixel_values)[0]
+        return model.resnet_lstm.extract_frame_features(feeder.pixel_values([pictures[indices]]))[0]
 
     reading = read_until_sure(model, read_frames, len(pictures), sure_at)
     return _prediction(clip, reading.outputs, 0, reading.indices)
@@ -227,11 +195,12 @@ def _prediction(
     """What the model's outputs say of a clip, the batch's `index`-th, of which it has read some frames."""
     known_score = outputs.known_score
     assert outputs.logits is not None and outputs.frame_logits is not None  # noqa: S101, PT018 - it always gives both
+    assert clip.clip.shown is not None  # noqa: S101 - it was asked for
     return ClipPrediction(
         source=clip.source,
         logits=outputs.logits[index].float().cpu().numpy(),
         frame_logits=outputs.frame_logits[index].float().cpu().numpy(),
-        frames=clip.frames[read],
-        seconds=clip.seconds[read],
+        frames=clip.clip.shown.numpy()[read],
+        seconds=clip.clip.seconds[read],
         known_score=None if known_score is None else float(known_score[index]),
     )

@@ -15,8 +15,12 @@ from typing import Protocol
 
 import torch
 
+from ..device_precision import backbone_dtype
+
 # What an exported graph computes of `pixel_values` [B, T, C, H, W]: [B, L], [B, T, L] and [B, T, D].
 OUTPUTS = ("logits", "frame_logits", "frame_features")
+
+_OPENVINO_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 # Bounds the memory that many clips at once would take, and how many sizes a runtime has to prepare itself for.
 _FRAMES_AT_A_TIME = 16
@@ -29,9 +33,11 @@ class ExportedGraph(Protocol):
 
     Attributes:
         frame_shape: C, H and W, which are fixed; any number of clips and frames will do.
+        dtype: What is computed in, where it is not 8-bit integers.
     """
 
     frame_shape: tuple[int, ...]
+    dtype: torch.dtype
 
     def __call__(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]: ...
 
@@ -43,17 +49,30 @@ class OpenVINOGraph:
         path: The .xml file; the .bin file lies beside it.
         outputs: Which of `OUTPUTS` are wanted. What only the others need is not computed.
         num_threads: By default as many as PyTorch uses.
+        precision: "fp32" or "bf16"; "auto" is the one that the processor is fast in.
+
+    Raises:
+        ValueError: Another precision was asked for.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str] = OUTPUTS, num_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        outputs: Sequence[str] = OUTPUTS,
+        num_threads: int | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        self.dtype = backbone_dtype(precision, "cpu")
+        if self.dtype not in _OPENVINO_PRECISIONS:
+            raise ValueError(f"precision {precision!r}: OpenVINO computes in fp32 or bf16 on a CPU.")
         openvino = import_extra("openvino", "openvino")
         graph = openvino.Core().read_model(path)
         graph = openvino.Model([graph.output(name) for name in outputs], graph.get_parameters())
         self.frame_shape = tuple(dimension.get_length() for dimension in list(graph.input().partial_shape)[2:])
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            # What is not quantised stays float32, where OpenVINO would choose bfloat16 on CPUs that have it.
-            "INFERENCE_PRECISION_HINT": "f32",
+            # It would choose by itself, and not say what.
+            "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.dtype],
             "INFERENCE_NUM_THREADS": num_threads or torch.get_num_threads(),
         }
         self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
@@ -75,9 +94,23 @@ class OnnxGraph:
         path: The .onnx file.
         outputs: Which of `OUTPUTS` are wanted.
         num_threads: By default as many as PyTorch uses.
+        precision: "fp32" or "auto", which is the same here.
+
+    Raises:
+        ValueError: Another precision was asked for.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str] = OUTPUTS, num_threads: int | None = None) -> None:
+    dtype = torch.float32
+
+    def __init__(
+        self,
+        path: Path,
+        outputs: Sequence[str] = OUTPUTS,
+        num_threads: int | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        if precision not in ("auto", "fp32"):
+            raise ValueError(f"precision {precision!r}: ONNX Runtime computes in fp32 on a CPU.")
         onnxruntime = import_extra("onnxruntime", "onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads or torch.get_num_threads()
@@ -93,18 +126,20 @@ class OnnxGraph:
 _GRAPHS: dict[str, type[OnnxGraph] | type[OpenVINOGraph]] = {"onnx": OnnxGraph, "openvino": OpenVINOGraph}
 
 
-def load_graph(format: str, path: Path, outputs: Sequence[str] = OUTPUTS) -> ExportedGraph:
+def load_graph(format: str, path: Path, outputs: Sequence[str] = OUTPUTS, precision: str = "fp32") -> ExportedGraph:
     """Read an exported graph.
 
     Args:
         format: One of `EXPORT_FORMATS`.
         path: The graph.
         outputs: Which of `OUTPUTS` are wanted.
+        precision: One of `PRECISIONS`.
 
     Raises:
         ImportError: Its runtime is not installed.
+        ValueError: It does not compute in this precision.
     """
-    return _GRAPHS[format](path, outputs)
+    return _GRAPHS[format](path, outputs, precision=precision)
 
 
 class GraphBackbone:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..feeding import DeviceFeeder, default_batch_size
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_decoding import VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -158,7 +159,7 @@ def label_timeline(
     min_score: float = 0.2,
     min_known: float | None = None,
     switch_cost: float = 0.3,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Timeline:
     """Say what happens in a video at every moment. Memory grows with its length only by `L` numbers a frame.
@@ -174,7 +175,7 @@ def label_timeline(
         min_known: Nor is any where it is less probable than this that one of the actions is there at all; by default
             the `known_threshold` of the model.
         switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
-        batch_size: Frames that pass the backbone together.
+        batch_size: Frames that pass the backbone together; by default those of as many clips as the device wants.
         progress: Called after each batch.
 
     Raises:
@@ -194,15 +195,16 @@ def label_timeline(
     num_frames, stride = model.config.num_frames, max(1, round(fps / trained_at))
     moments = Moments(model, stride)
     thumbnails = _Thumbnails()
+    if batch_size is None:
+        batch_size = default_batch_size(model.device) * num_frames
+    feeder = DeviceFeeder(processor, model.device)
     seconds: list[float] = []
     with open_frames(source, fps) as frames, torch.inference_mode():
         for batch in batches_ahead(iter(frames), batch_size):
             seconds.extend(frame.seconds for frame in batch)
             thumbnails.add(batch)
-            pictures = np.stack([frame.picture for frame in batch])  # [N, H, W, 3]
-            pixel_values = processor(pictures, do_sample_frames=False, return_tensors="pt")["pixel_values"]
-            frame_features = model.resnet_lstm.extract_frame_features(pixel_values.to(model.device))[0]  # [N, D]
-            moments.add(frame_features)
+            pictures = torch.stack([torch.from_numpy(processor.resize_picture(frame.picture)) for frame in batch])
+            moments.add(model.resnet_lstm.extract_frame_features(feeder.pixel_values([pictures]))[0])  # [N, D]
             if progress is not None:
                 progress(seconds[-1], frames.total_seconds)
         scores, known = moments.finish()

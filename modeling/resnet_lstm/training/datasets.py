@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..features import UNIFORM, ClipFile, FeatureCache, FeaturesInMemory, View
-from ..video_decoding import sample_video
+from ..feeding import load_pictures
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 
 Example = dict[str, torch.Tensor]
@@ -48,6 +48,10 @@ class FeatureDataset(Dataset[Example]):
         """Begin an epoch: other views are drawn."""
         self.epoch = epoch
 
+    def to_inputs(self, batch: Example) -> Example:
+        """What the model is called with, of a batch on its device: the batch itself."""
+        return batch
+
     def __len__(self) -> int:
         return len(self.clips)
 
@@ -61,9 +65,10 @@ class FeatureDataset(Dataset[Example]):
 
 
 class ClipDataset(Dataset[Example]):
-    """Clips as pixel values, decoded when they are asked for: for training the backbone too.
+    """Clips as pictures, decoded when they are asked for: for training the backbone too.
 
-    Items are `{"pixel_values": [T, C, H, W] float32, "labels": [] int64}`.
+    Items are `{"pictures": [T, height, width, 3] uint8, "mirrored": [] bool, "labels": [] int64}`; `to_inputs` makes
+    pixel values of a batch of them.
 
     Args:
         clips: The clips.
@@ -91,6 +96,13 @@ class ClipDataset(Dataset[Example]):
         """Begin an epoch: other frames are drawn."""
         self.epoch = epoch
 
+    def to_inputs(self, batch: Example) -> Example:
+        """What the model is called with, of a batch on its device."""
+        pictures, mirrored = batch.pop("pictures"), batch.pop("mirrored")
+        pixel_values = self.processor.normalize_pictures(pictures)  # [B, T, C, height, width]
+        mirrored = mirrored[:, None, None, None, None]
+        return {"pixel_values": torch.where(mirrored, pixel_values.flip(-1), pixel_values), **batch}
+
     def __len__(self) -> int:
         return len(self.clips)
 
@@ -98,9 +110,8 @@ class ClipDataset(Dataset[Example]):
         generator = np.random.default_rng((self.seed, self.epoch, index))
         mirrored = self.flip and generator.random() < 0.5
         sampling = generator if self.augment else None
-        sampled = sample_video(self.clips[index].path, self.processor.num_frames, sampling, num_threads=1)
-        frames = np.stack([self.processor.resize_picture(picture) for _, picture in sampled])
-        pixel_values = self.processor(frames, return_tensors="pt")["pixel_values"][0]
-        if mirrored:
-            pixel_values = pixel_values.flip(-1)
-        return {"pixel_values": pixel_values, "labels": torch.tensor(self.labels[index])}
+        return {
+            "pictures": load_pictures(self.clips[index].path, self.processor, generator=sampling).pictures,
+            "mirrored": torch.tensor(mirrored),
+            "labels": torch.tensor(self.labels[index]),
+        }

@@ -135,7 +135,7 @@ class TrainingLoop:
         self.settings = settings
         self.output_dir = output_dir
         self.accelerator = accelerator
-        self.train_dataset = train_dataset
+        self.train_dataset, self.validation_dataset = train_dataset, validation_dataset
         # JSON and back, so that facts compare equal to those of a checkpoint.
         self.run_facts = json.loads(json.dumps({"settings": asdict(settings), **(run_facts or {})}))
         # How often a run is saved does not change how it ends.
@@ -146,18 +146,19 @@ class TrainingLoop:
         if settings.gradient_checkpointing:
             cast(PreTrainedModel, model).gradient_checkpointing_enable({"use_reentrant": False})
 
-        train_loader = DataLoader(
-            train_dataset, batch_size=settings.train_batch_size, shuffle=True, num_workers=num_workers
-        )
+        loading: dict[str, Any] = {
+            "batch_size": settings.train_batch_size,
+            "num_workers": num_workers,
+            "pin_memory": accelerator.device.type == "cuda",
+        }
+        train_loader = DataLoader(train_dataset, shuffle=True, **loading)
         # Fused, a step on a CPU takes a quarter of the time.
         optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
         self.model: nn.Module
         self.model, self.optimizer, self.train_loader = accelerator.prepare(model, optimizer, train_loader)
         self.validation_loader = None
         if validation_dataset is not None:
-            self.validation_loader = accelerator.prepare(
-                DataLoader(validation_dataset, batch_size=settings.train_batch_size, num_workers=num_workers)
-            )
+            self.validation_loader = accelerator.prepare(DataLoader(validation_dataset, **loading))
         self.class_weights = class_weights.to(accelerator.device)
         self.steps_per_epoch = math.ceil(len(self.train_loader) / settings.gradient_accumulation_steps)
         num_steps = self.steps_per_epoch * settings.num_train_epochs
@@ -225,7 +226,7 @@ class TrainingLoop:
         self.train_dataset.set_epoch(progress.epoch)
         loader = skip_first_batches(self.train_loader, progress.batches) if progress.batches else self.train_loader
         loader.set_epoch(progress.epoch)
-        for batch in loader:
+        for batch in map(self.train_dataset.to_inputs, loader):
             step = progress.epoch * len(self.train_loader) + progress.batches
             # Each process drops other units.
             torch.manual_seed(
@@ -292,12 +293,13 @@ class TrainingLoop:
         if self.validation_loader is None:
             return {}
         self.model.eval()
+        assert self.validation_dataset is not None  # noqa: S101 - it has a loader
         all_logits, all_labels = [], []
-        for batch in self.validation_loader:
-            labels = batch.pop("labels")
-            logits, labels = self.accelerator.gather_for_metrics((self.model(**batch).logits.float(), labels))
-            all_logits.append(logits.cpu())
-            all_labels.append(labels.cpu())
+        for batch in map(self.validation_dataset.to_inputs, self.validation_loader):
+            outputs = self.model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+            gathered = self.accelerator.gather_for_metrics((outputs.logits.float(), batch["labels"]))
+            all_logits.append(gathered[0].cpu())
+            all_labels.append(gathered[1].cpu())
         labels = torch.cat(all_labels).numpy()
         logits = torch.cat(all_logits).numpy()
         metrics = compute_metrics(

@@ -18,6 +18,7 @@ from accelerate.utils import DataLoaderConfiguration, set_seed
 from ..accelerator import create_accelerator
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import DatasetError, VideoFolder
+from ..device_precision import backbone_dtype, precision_name
 from ..evaluation import EvaluationReport, paired_difference, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
 from ..features import (
@@ -31,6 +32,7 @@ from ..features import (
     training_views,
 )
 from ..features.cache import state_dict_sha256
+from ..feeding import default_num_workers
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..publishing import ModelFacts, dataset_facts, write_model_card
 from ..video_decoding import VideoDecodingError, probe_video
@@ -46,6 +48,8 @@ logger = logging.getLogger(__name__)
 
 BASELINE_FOLDER = "baseline"
 
+_AS_ACCELERATE_CALLS_IT = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
 
 class OutputExistsError(ValueError):
     """The output directory holds a model already."""
@@ -58,8 +62,11 @@ class RunOptions:
     Attributes:
         cache_dir: The folder of feature caches.
         num_views: Views of each training clip that are cached and drawn from; 1 means no augmentation.
-        extraction_batch_size: Clips that pass the backbone together while features are extracted.
+        extraction_batch_size: Clips that pass the backbone together while features are extracted; by default as the
+            device wants it.
         num_workers: Processes that load ahead; by default chosen by the machine.
+        precision: What the backbone computes in, see `device_precision`; "auto" goes by what accelerate was launched
+            with, and where it was not told either, by the device.
         report_to: Trackers of accelerate ("tensorboard", "trackio", "wandb"), none if empty.
         resume: Go on from the output directory's checkpoint.
         overwrite: Replace a model that is there already.
@@ -67,8 +74,9 @@ class RunOptions:
 
     cache_dir: Path
     num_views: int = 1
-    extraction_batch_size: int = 1
+    extraction_batch_size: int | None = None
     num_workers: int | None = None
+    precision: str = "auto"
     report_to: tuple[str, ...] = ()
     resume: bool = False
     overwrite: bool = False
@@ -129,11 +137,12 @@ def train_classifier(
     """
     _check_trackers(options.report_to)
     accelerator = create_accelerator(
+        mixed_precision=None if options.precision == "auto" else _AS_ACCELERATE_CALLS_IT[options.precision],
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         log_with=list(options.report_to) or None,
         project_dir=str(output_dir / "logs"),
         dataloader_config=DataLoaderConfiguration(
-            split_batches=True, use_seedable_sampler=True, data_seed=settings.seed
+            split_batches=True, use_seedable_sampler=True, data_seed=settings.seed, non_blocking=True
         ),
     )
     if accelerator.is_main_process:
@@ -264,7 +273,9 @@ def _train(
             read_views = views if split == "train" else [UNIFORM]
             datasets[split] = FeatureDataset(clips, labels, FeaturesInMemory(cache), read_views, settings.seed)
     else:
-        num_workers = (os.cpu_count() or 2) // 2 if options.num_workers is None else options.num_workers
+        # On a CPU training takes longer than decoding: half of the cores are enough.
+        default = default_num_workers(accelerator.device) or (os.cpu_count() or 2) // 2
+        num_workers = default if options.num_workers is None else options.num_workers
         for split in splits:
             augment = split == "train"
             clips_and_labels = _decodable(*labelled[split])
@@ -296,7 +307,7 @@ def _train(
                 "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
                 "num_processes": accelerator.num_processes,
                 "num_views": options.num_views,
-                "precision": accelerator.mixed_precision,
+                "precision": _backbone_precision(accelerator, options),
                 "processor": processor.to_dict(),
             },
             start_is_candidate=model.classifier_is_fitted,
@@ -359,7 +370,9 @@ def _extracted(
     options: RunOptions,
 ) -> tuple[list[ClipFile], list[int], FeatureCache]:
     """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
-    cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+    cache = FeatureCache(
+        options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
+    )
     extract_features(
         model.resnet_lstm,
         processor,
@@ -377,6 +390,13 @@ def _extracted(
     )
 
 
+def _backbone_precision(accelerator: Accelerator, options: RunOptions) -> str:
+    """What the frozen backbone computes in."""
+    if accelerator.mixed_precision != "no":
+        return str(accelerator.mixed_precision)
+    return precision_name(backbone_dtype(options.precision, accelerator.device))
+
+
 def _score(
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
@@ -387,7 +407,9 @@ def _score(
 ) -> EvaluationReport:
     cache = None
     if model.resnet_lstm.backbone_is_frozen:
-        cache = FeatureCache(options.cache_dir, model.resnet_lstm.backbone, processor, accelerator.mixed_precision)
+        cache = FeatureCache(
+            options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
+        )
     return evaluate_model(
         model,
         processor,

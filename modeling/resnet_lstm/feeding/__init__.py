@@ -1,0 +1,16 @@
+"""Files -> batches on the device: the one way of extraction, evaluation, prediction, timelines and tuning."""
+
+from .clip_pictures import ClipPictures, load_pictures
+from .device_feeder import DeviceFeeder, HalvingBatches, default_batch_size
+from .loading import LoadingError, default_num_workers, load_ahead
+
+__all__ = [
+    "ClipPictures",
+    "DeviceFeeder",
+    "HalvingBatches",
+    "LoadingError",
+    "default_batch_size",
+    "default_num_workers",
+    "load_ahead",
+    "load_pictures",
+]
