@@ -232,6 +232,29 @@ def test_gradient_checkpointing_changes_no_gradient(
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_gradient_checkpointing_can_be_switched_off_again(
+    tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor, use_reentrant: bool
+) -> None:
+    tiny_model.unfreeze_backbone()
+    tiny_model.train()
+    calls: list[int] = []
+    first_layer = tiny_model.resnet_lstm.backbone.encoder.stages[0].layers[0]
+    first_layer.register_forward_pre_hook(lambda *_: calls.append(1))
+    num_calls = []
+    for switch in (
+        lambda: None,
+        lambda: tiny_model.gradient_checkpointing_enable({"use_reentrant": use_reentrant}),
+        tiny_model.gradient_checkpointing_disable,
+    ):
+        switch()
+        calls.clear()
+        tiny_model(pixel_values, labels=torch.tensor([0, 1])).loss.backward()
+        num_calls.append(len(calls))
+    assert num_calls == [1, 2, 1]
+    assert not tiny_model.is_gradient_checkpointing
+
+
 def test_what_is_saved_is_what_is_loaded(
     tiny_model: ResNetLSTMForVideoClassification,
     tiny_processor: ResNetLSTMVideoProcessor,
@@ -268,6 +291,23 @@ def test_bfloat16_survives_saving(
     logits = model(pixel_values).logits
     torch.testing.assert_close(logits, expected, rtol=0.1, atol=0.05)
     assert model(frame_features=torch.randn(2, 6, 16)).logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_head_is_in_float32_whichever_way_a_model_comes_to_half_precision(
+    knowing_model: ResNetLSTMForVideoClassification, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    knowing_model.save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    for model in (
+        AutoModelForVideoClassification.from_pretrained(tmp_path, dtype=dtype),
+        AutoModelForVideoClassification.from_config(config, dtype=dtype),
+        knowing_model.to(dtype),
+    ):
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                in_backbone = name.startswith("resnet_lstm.backbone.")
+                assert tensor.dtype == (dtype if in_backbone else torch.float32), name
 
 
 def test_autocast_on_the_cpu(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers.video_processing_utils import BaseVideoProcessor
 
 from conftest import numbered_frames
 from resnet_lstm import ResNetLSTMVideoProcessor, VideoDecodingError, decode_video
@@ -92,3 +93,47 @@ def test_settings_survive_saving(
 def test_a_bad_file_is_named(tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path) -> None:
     with pytest.raises(VideoDecodingError, match=r"nowhere\.mp4"):
         tiny_processor(tmp_path / "nowhere.mp4")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {},
+        {"do_rescale": False},
+        {"do_normalize": False},
+        {"do_rescale": False, "do_normalize": False},
+        {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.6, 0.7], "rescale_factor": 1 / 127},
+    ],
+)
+def test_pictures_are_normalised_alone_as_in_a_call_and_as_transformers_does(setting: dict[str, object]) -> None:
+    processor = ResNetLSTMVideoProcessor(**setting)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224, 3), dtype=np.uint8)
+    pixel_values = processor.normalize_pictures(torch.from_numpy(pictures))
+    called = processor(list(pictures), do_sample_frames=False, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(called, pixel_values, rtol=0, atol=0)
+
+    channels_first = torch.from_numpy(pictures).movedim(-1, -3)
+    names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+    of_transformers = BaseVideoProcessor.rescale_and_normalize(
+        processor, channels_first, **{name: getattr(processor, name) for name in names}
+    )
+    torch.testing.assert_close(pixel_values, of_transformers.float(), rtol=0, atol=0)
+
+
+def test_normalised_pictures_are_in_the_memory_format_of_the_backbone() -> None:
+    processor = ResNetLSTMVideoProcessor()
+    pictures = torch.zeros(2, 3, 16, 8, 3, dtype=torch.uint8)
+    for pixel_values in (
+        processor.normalize_pictures(pictures),
+        processor(pictures.numpy(), do_sample_frames=False, do_resize=False, return_tensors="pt")["pixel_values"],
+    ):
+        assert pixel_values.shape == (2, 3, 3, 16, 8)
+        frames = pixel_values.view(6, 3, 16, 8)
+        assert frames.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_normalising_leaves_the_pictures_as_they_are() -> None:
+    pictures = torch.full((1, 2, 4, 4, 3), 7.0)
+    ResNetLSTMVideoProcessor().normalize_pictures(pictures)
+    ResNetLSTMVideoProcessor(do_normalize=False).normalize_pictures(pictures)
+    assert (pictures == 7).all()

@@ -49,11 +49,11 @@ class KnownScore(nn.Module):
 
     def __init__(self, hidden_size: int, num_labels: int) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(hidden_size))
-        self.register_buffer("directions", torch.zeros(NUM_DIRECTIONS, hidden_size))
-        self.register_buffer("distance_statistics", torch.tensor([0.0, 1.0]))
-        self.register_buffer("sign_means", torch.zeros(2, num_labels))
-        self.register_buffer("sign_deviations", torch.ones(2, num_labels))
+        self.register_buffer("centre", torch.zeros(hidden_size, dtype=torch.float32))
+        self.register_buffer("directions", torch.zeros(NUM_DIRECTIONS, hidden_size, dtype=torch.float32))
+        self.register_buffer("distance_statistics", torch.tensor([0.0, 1.0], dtype=torch.float32))
+        self.register_buffer("sign_means", torch.zeros(2, num_labels, dtype=torch.float32))
+        self.register_buffer("sign_deviations", torch.ones(2, num_labels, dtype=torch.float32))
 
     def forward(self, clip_features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """From 0 to 1.

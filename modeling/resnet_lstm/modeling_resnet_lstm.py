@@ -171,14 +171,6 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
     input_modalities = ("video",)
     supports_gradient_checkpointing = True
     _no_split_modules = ["ResNetConvLayer", "ResNetShortCut"]  # noqa: RUF012 - a class constant, as in transformers
-    # All but the backbone, in whatever dtype a model is loaded. These are searched for in the names of the weights.
-    _keep_in_fp32_modules_strict = [  # noqa: RUF012
-        r"feature_norm",
-        r"lstm_projection",
-        r"(?:^|\.)lstm\.",
-        r"classifier",
-        r"known_score",
-    ]
     # The loss is a mean over clips: the trainer need not tell how many there are.
     accepts_loss_kwargs = False
 
@@ -276,17 +268,25 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
 class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     """The backbone and the LSTM without a classifier. The backbone is frozen until `unfreeze_backbone()`."""
 
+    # All but the backbone, in whatever dtype a model is loaded. These are searched for in the names of the weights;
+    # "lstm" alone would be found in the name of the model.
+    _keep_in_fp32_modules_strict = [r"feature_norm", r"lstm_projection", r"lstm\.(?:weight|bias)_\w+"]  # noqa: RUF012
+
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
         self.backbone = ResNetModel(config.backbone_config)
         # Its statistics are of training clips; without weights of its own it is a mere change of scale.
-        self.feature_norm = nn.BatchNorm1d(config.hidden_size, affine=False)
+        self.feature_norm = nn.BatchNorm1d(config.hidden_size, affine=False, dtype=torch.float32)
         self.dropout = FeatureDropout(config.dropout)
         self.lstm = None
         if config.num_lstm_layers:
-            self.lstm_projection = nn.Linear(config.hidden_size, config.lstm_input_size)
+            self.lstm_projection = nn.Linear(config.hidden_size, config.lstm_input_size, dtype=torch.float32)
             self.lstm = nn.LSTM(
-                config.lstm_input_size, config.lstm_hidden_size, config.num_lstm_layers, batch_first=True
+                config.lstm_input_size,
+                config.lstm_hidden_size,
+                config.num_lstm_layers,
+                batch_first=True,
+                dtype=torch.float32,
             )
         # Of the features where no gradient is wanted; None is the dtype of the backbone's weights.
         self.inference_dtype: torch.dtype | None = None
@@ -549,14 +549,19 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
     ```
     """
 
+    # Beside those of `ResNetLSTMModel`.
+    _keep_in_fp32_modules_strict = [r"classifier", r"lstm_classifier", r"known_score"]  # noqa: RUF012
+
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
         self.resnet_lstm = ResNetLSTMModel(config)
         self.dropout = FeatureDropout(config.dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels, dtype=torch.float32)
         self.lstm_classifier = None
         if config.num_lstm_layers:
-            self.lstm_classifier = nn.Linear(config.lstm_hidden_size, config.num_labels, bias=False)
+            self.lstm_classifier = nn.Linear(
+                config.lstm_hidden_size, config.num_labels, bias=False, dtype=torch.float32
+            )
         self.known_score = None
         if config.known_threshold is not None:
             self.known_score = KnownScore(config.hidden_size, config.num_labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,12 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
                     frames = frames[sample_frame_indices(len(frames), num_frames)]
             clips.append(frames)
 
+        return_tensors = kwargs.pop("return_tensors", None)
         batch = super().preprocess(clips, do_sample_frames=False, **kwargs)
         batch["pixel_values"] = batch.pop("pixel_values_videos")
-        return batch
+        if return_tensors is None:
+            return batch
+        return BatchFeature({**batch, "pixel_values": _stacked(batch["pixel_values"])}, tensor_type=return_tensors)
 
     def resize_picture(self, picture: np.ndarray) -> np.ndarray:
         """A picture in the size that the model reads; a call of the processor leaves one of this size as it is.
@@ -91,6 +95,68 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
         channels_first = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
         resized = self.resize(channels_first, SizeDict(**dict(self.size)), resample=self.resample)
         return resized.permute(1, 2, 0).numpy()
+
+    def normalize_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What a call of the processor makes of pictures that have their size, on whatever device they are.
+
+        Args:
+            pictures: `[..., T, height, width, 3]` uint8, RGB.
+
+        Returns:
+            `pixel_values` `[..., T, 3, height, width]` float32 on the same device. In memory the colours of a pixel
+            stay side by side, in the "channels last" format that convolutions are fastest in.
+        """
+        return _normalized(
+            pictures, self.do_rescale, self.rescale_factor, self.do_normalize, self.image_mean, self.image_std
+        )
+
+    def rescale_and_normalize(
+        self,
+        images: torch.Tensor,
+        do_rescale: bool | None,
+        rescale_factor: float,
+        do_normalize: bool | None,
+        image_mean: float | Sequence[float],
+        image_std: float | Sequence[float],
+    ) -> torch.Tensor:
+        """As in transformers, to the bit, with the result in the memory format of `normalize_pictures`."""
+        pictures = images.movedim(-3, -1)
+        return _normalized(pictures, do_rescale, rescale_factor, do_normalize, image_mean, image_std)
+
+
+def _normalized(
+    pictures: torch.Tensor,
+    do_rescale: bool | None,
+    rescale_factor: float,
+    do_normalize: bool | None,
+    image_mean: float | Sequence[float],
+    image_std: float | Sequence[float],
+) -> torch.Tensor:
+    """`[..., height, width, C]` -> `[..., C, height, width]` float32."""
+    width, num_channels = pictures.shape[-2:]
+    rows = pictures.flatten(-2).to(torch.float32)  # [..., height, width * C], a copy of what is not float32 yet
+    if do_normalize:
+        scale = 1 / rescale_factor if do_rescale else 1.0
+        # Of a whole row of pixels at a time: over three numbers at a time a vector unit has nothing to do.
+        mean, std = (
+            (torch.as_tensor(statistic, dtype=torch.float32, device=rows.device) * scale)
+            .expand(num_channels)
+            .repeat(width)
+            for statistic in (image_mean, image_std)
+        )
+        rows = (rows - mean if rows.dtype == pictures.dtype else rows.sub_(mean)).div_(std)
+    elif do_rescale:
+        rows = rows * rescale_factor
+    return rows.unflatten(-1, (width, num_channels)).movedim(-1, -3)
+
+
+def _stacked(clips: list[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
+    """`[T, C, height, width]` each -> `[B, T, C, height, width]` in one memory format; as they are if sizes differ."""
+    if len({clip.shape for clip in clips}) > 1:
+        return clips
+    if len(clips) == 1:
+        return clips[0][None]
+    return torch.stack([clip.movedim(-3, -1) for clip in clips]).movedim(-1, -3)
 
 
 def _as_list(videos: Any) -> list[Any]:
