@@ -31,6 +31,14 @@ pytest_plugins = ("space_fixtures",)
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, by name, what needs a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA GPU"))
+
+
 def numbered_frames(num_frames: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
     """Grey frames whose brightness tells their number: frame i has the value 10 + 8 i, so up to 30 frames."""
     if num_frames > 30:

@@ -163,6 +163,14 @@ def _is_plain_lstm(lstm: nn.Module, lstm_input: torch.Tensor) -> bool:
     )
 
 
+def _gather_weights(lstm: nn.Module) -> None:
+    """Put an LSTM's weights side by side, where loading or copying has scattered them: cuDNN warns at each call."""
+    if type(lstm) is nn.LSTM and not torch.compiler.is_compiling():
+        memory = {weight.untyped_storage().data_ptr() for weight in lstm.parameters()}
+        if len(memory) > 1:
+            lstm.flatten_parameters()
+
+
 class ResNetLSTMPreTrainedModel(PreTrainedModel):
     config: ResNetLSTMConfig
     config_class = ResNetLSTMConfig
@@ -270,7 +278,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
 
     # All but the backbone, in whatever dtype a model is loaded. These are searched for in the names of the weights;
     # "lstm" alone would be found in the name of the model.
-    _keep_in_fp32_modules_strict = [r"feature_norm", r"lstm_projection", r"lstm\.(?:weight|bias)_\w+"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = [r"feature_norm\.running", r"lstm_projection", r"lstm\.(?:weight|bias)_\w+"]  # noqa: RUF012
 
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
@@ -516,6 +524,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """The LSTM's output for `[B, T, lstm_input_size]`, and its state after it."""
         assert self.lstm is not None  # noqa: S101 - its caller has looked
+        if lstm_input.device.type == "cuda":
+            _gather_weights(self.lstm)
         if lstm_input.shape[1] > 1 or torch.is_grad_enabled() or not _is_plain_lstm(self.lstm, lstm_input):
             output, state = self.lstm(lstm_input, (hidden, cell))
             return output, state

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from resnet_lstm.device_precision import (
+    PRECISIONS,
+    backbone_dtype,
+    best_device,
+    describe,
+    has_fast_bfloat16,
+    precision_name,
+)
+
+
+def test_auto_is_bfloat16_where_the_processor_multiplies_in_it() -> None:
+    capabilities = torch.cpu.get_capabilities()
+    fast = bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    assert has_fast_bfloat16("cpu") == fast
+    assert backbone_dtype("auto", "cpu") == (torch.bfloat16 if fast else torch.float32)
+
+
+def test_what_is_asked_for_is_done() -> None:
+    dtypes = {name: backbone_dtype(name, "cpu") for name in PRECISIONS if name != "auto"}
+    assert dtypes == {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    assert all(precision_name(dtype) == name for name, dtype in dtypes.items())
+    with pytest.raises(ValueError, match="precision 'int8': must be one of auto, fp32, bf16, fp16"):
+        backbone_dtype("int8", "cpu")
+
+
+def test_devices_without_a_known_fast_bfloat16_compute_in_float32() -> None:
+    assert backbone_dtype("auto", "mps") == torch.float32
+
+
+def test_people_are_told_device_threads_and_precision() -> None:
+    words = describe("cpu", "bf16")
+    assert words.startswith("cpu (")
+    assert words.endswith(f"{torch.get_num_threads()} threads), bf16")
+    assert best_device().type in ("cpu", "cuda")

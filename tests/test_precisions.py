@@ -1,0 +1,156 @@
+"""Every precision is right: half of it in the backbone changes an answer by no more than the backbone's rounding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import pipeline
+
+from resnet_lstm import ResNetLSTMForVideoClassification
+
+Model = ResNetLSTMForVideoClassification
+HALVES = [torch.float16, torch.bfloat16]
+WAYS: dict[str, Callable[[Model, torch.dtype], Model]] = {
+    "half": lambda model, dtype: model.half() if dtype == torch.float16 else model.bfloat16(),
+    "to": lambda model, dtype: model.to(dtype),
+    "compiled": lambda model, dtype: compiled(model, {torch.float16: "fp16", torch.bfloat16: "bf16"}[dtype]),
+}
+
+
+def compiled(model: Model, precision: str) -> Model:
+    model.compile_for_inference(precision=precision)
+    return model
+
+
+def make_real(model: Model) -> None:
+    """Give a head the magnitudes of a real one: a few features that hardly vary, and others that vary a lot."""
+    size = model.config.hidden_size
+    mean = torch.linspace(0.05, 3.0, size)
+    variance = torch.logspace(-9, 0.5, size)
+    model.resnet_lstm.set_feature_statistics(mean, variance)
+
+
+@pytest.fixture
+def model(knowing_model: Model) -> Model:
+    make_real(knowing_model)
+    return knowing_model
+
+
+@pytest.fixture
+def pixel_values() -> torch.Tensor:
+    return torch.randn(4, 6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def head_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if ".backbone." not in name and tensor.is_floating_point()
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@torch.no_grad()
+def test_half_a_backbone_is_a_whole_answer(
+    model: Model, pixel_values: torch.Tensor, way: str, dtype: torch.dtype
+) -> None:
+    # The rounding of the features alone, through the head in float64, is what any right computation differs by.
+    features = model.resnet_lstm.extract_frame_features(pixel_values)
+    exact = copy.deepcopy(model).double()(frame_features=features.double()).logits
+    rounded = copy.deepcopy(model).double()(frame_features=(features * (1 + 2**-7)).double()).logits
+    bound = 3 * (rounded - exact).abs().max().item() + 0.05
+    halved = WAYS[way](model, dtype)
+    outputs = halved(pixel_values)
+    assert outputs.logits.dtype == torch.float32
+    assert torch.isfinite(outputs.logits).all()
+    assert (outputs.logits - exact).abs().max().item() <= bound
+    assert outputs.known_score.dtype == torch.float32
+    torch.testing.assert_close(outputs.frame_logits.mean(dim=1), outputs.logits)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@torch.no_grad()
+def test_features_read_in_another_precision_give_the_same_answer(model: Model, dtype: torch.dtype) -> None:
+    features = 3 * torch.rand(2, 6, 16)
+    expected = model(frame_features=features)
+    outputs = model.to(dtype)(frame_features=features)
+    torch.testing.assert_close(outputs.logits, expected.logits, rtol=0, atol=0)
+    torch.testing.assert_close(outputs.known_score, expected.known_score, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_the_head_stays_as_it_is(model: Model, tmp_path: Path, dtype: torch.dtype) -> None:
+    expected = {name: tensor.clone() for name, tensor in head_tensors(model).items()}
+    model.save_pretrained(tmp_path / "whole")
+    model.to(dtype).save_pretrained(tmp_path / "halved")
+    loaded = (
+        model,
+        Model.from_pretrained(tmp_path / "halved"),
+        Model.from_pretrained(tmp_path / "whole", dtype=dtype),
+    )
+    for halved in loaded:
+        assert halved.dtype == dtype
+        assert halved.resnet_lstm.backbone.dtype == dtype
+        assert head_tensors(halved).keys() == expected.keys()
+        for name, tensor in head_tensors(halved).items():
+            torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("gradients", [False, True], ids=["inferred", "with gradients"])
+def test_autocast_leaves_the_head_in_float32(
+    model: Model, pixel_values: torch.Tensor, dtype: torch.dtype, gradients: bool
+) -> None:
+    features = 3 * torch.rand(2, 6, 16)
+    with torch.set_grad_enabled(gradients):
+        expected = model(frame_features=features).logits
+        whole = model(pixel_values).logits
+        with torch.autocast("cpu", dtype=dtype):
+            torch.testing.assert_close(model(frame_features=features).logits, expected, rtol=0, atol=0)
+            logits = model(pixel_values).logits
+    assert logits.dtype == torch.float32
+    assert (logits - whole).abs().max() < 1.0
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_training_in_half_precision_lowers_the_loss(
+    tiny_model: Model, pixel_values: torch.Tensor, dtype: torch.dtype
+) -> None:
+    model = tiny_model.train()
+    model.unfreeze_backbone()
+    labels = torch.tensor([0, 1, 2, 0])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(8):
+        with torch.autocast("cpu", dtype=dtype):
+            loss = model(pixel_values, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_the_pipeline_in_half_precision(model_dir: Path, numbered_clip: Path, dtype: torch.dtype) -> None:
+    expected = pipeline("video-classification", model=str(model_dir))(str(numbered_clip))
+    answers = pipeline("video-classification", model=str(model_dir), dtype=dtype)(str(numbered_clip))
+    scores = {answer["label"]: answer["score"] for answer in answers}
+    assert scores == pytest.approx({answer["label"]: answer["score"] for answer in expected}, abs=0.02)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@torch.no_grad()
+def test_the_real_backbone_in_half_precision(resnet50_path: Path, precision: str) -> None:
+    model = Model.from_backbone(resnet50_path).eval().resnet_lstm
+    pixel_values = torch.randn(1, 4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    expected = model.extract_frame_features(pixel_values)
+    model.compile_for_inference(precision=precision)
+    features = model.extract_frame_features(pixel_values)
+    assert features.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(features, expected, dim=-1).min() > 0.9995
