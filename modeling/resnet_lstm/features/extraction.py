@@ -19,13 +19,13 @@ from ..data.video_folder import VideoFolder, file_sha256
 from ..feeding import (
     DeviceFeeder,
     HalvingBatches,
+    PictureRequest,
+    UnreadableClip,
     default_batch_size,
     default_num_workers,
-    load_ahead,
-    load_pictures,
+    load_batches,
 )
 from ..modeling_resnet_lstm import ResNetLSTMModel
-from ..video_decoding import VideoDecodingError
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .cache import FeatureCache
 from .views import View
@@ -78,20 +78,6 @@ class _Job:
     view: View
 
 
-@dataclass(frozen=True)
-class _Decoder:
-    """A job -> the pictures of its view, `[T, height, width, 3]` uint8, not mirrored yet; or why there are none."""
-
-    processor: ResNetLSTMVideoProcessor
-
-    def __call__(self, job: _Job, num_threads: int) -> torch.Tensor | str:
-        generator = job.view.generator(job.clip.sha256)
-        try:
-            return load_pictures(job.clip.path, self.processor, generator=generator, num_threads=num_threads).pictures
-        except VideoDecodingError as error:
-            return str(error)
-
-
 def extract_features(
     model: ResNetLSTMModel,
     processor: ResNetLSTMVideoProcessor,
@@ -138,23 +124,26 @@ def extract_features(
     was_training = model.training
     model.eval().compile_for_inference(precision=cache.precision)
     feeder, compute = DeviceFeeder(processor, device), HalvingBatches(model.extract_frame_features)
-    loaded = zip(jobs, load_ahead(_Decoder(processor), jobs, num_workers, ahead=2 * batch_size), strict=True)
+    requests = (PictureRequest(job.clip.path, job.view.generator(job.clip.sha256)) for job in jobs)
+    batches = load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers)
+    remaining = iter(jobs)
     with (
         tqdm(total=len(jobs), unit="clip", desc="features", disable=not _is_main(state)) as progress,
         _Writer(cache) as writer,
     ):
-        while batch := list(itertools.islice(loaded, batch_size)):
-            decoded = [(job, pictures) for job, pictures in batch if isinstance(pictures, torch.Tensor)]
-            for job, error in batch:
-                if isinstance(error, str):
-                    logger.warning("left out: %s", error)
-                    result.failed[job.clip.path] = error
+        for batch in batches:
+            decoded, pictures = [], []
+            for job, loaded in zip(itertools.islice(remaining, len(batch)), batch, strict=True):
+                if isinstance(loaded, UnreadableClip):
+                    logger.warning("left out: %s", loaded.error)
+                    result.failed[job.clip.path] = loaded.error
+                else:
+                    decoded.append(job)
+                    pictures.append(loaded.pictures)
             if decoded:
                 with torch.inference_mode():
-                    pixel_values = feeder.pixel_values(
-                        [pictures for _, pictures in decoded], mirrored=[job.view.flip for job, _ in decoded]
-                    )
-                    writer.write([job for job, _ in decoded], compute(pixel_values))
+                    pixel_values = feeder.pixel_values(pictures, mirrored=[job.view.flip for job in decoded])
+                    writer.write(decoded, compute(pixel_values))
                 result.extracted += len(decoded)
             progress.update(len(batch))
     model.train(was_training)

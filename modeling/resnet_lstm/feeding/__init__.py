@@ -2,15 +2,17 @@
 
 from .clip_pictures import ClipPictures, load_pictures
 from .device_feeder import DeviceFeeder, HalvingBatches, default_batch_size
-from .loading import LoadingError, default_num_workers, load_ahead
+from .loading import LoadingError, PictureRequest, UnreadableClip, default_num_workers, load_batches
 
 __all__ = [
     "ClipPictures",
     "DeviceFeeder",
     "HalvingBatches",
     "LoadingError",
+    "PictureRequest",
+    "UnreadableClip",
     "default_batch_size",
     "default_num_workers",
-    "load_ahead",
+    "load_batches",
     "load_pictures",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -23,6 +24,7 @@ class DeviceFeeder:
     def __init__(self, processor: ResNetLSTMVideoProcessor, device: torch.device) -> None:
         self.processor = processor
         self.device = device
+        self._staging = torch.empty(0, dtype=torch.uint8)
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def pixel_values(self, clips: Sequence[torch.Tensor], mirrored: Sequence[bool] = ()) -> torch.Tensor:
@@ -42,10 +44,15 @@ class DeviceFeeder:
         return pixel_values
 
     def _moved(self, clips: Sequence[torch.Tensor]) -> torch.Tensor:
+        shape = (len(clips), *clips[0].shape)
         if self._stream is None:
-            return (clips[0][None] if len(clips) == 1 else torch.stack(list(clips))).to(self.device)
-        pinned = torch.empty(len(clips), *clips[0].shape, dtype=torch.uint8, pin_memory=True)
-        torch.stack(list(clips), out=pinned)
+            if len(clips) == 1:
+                return clips[0][None].to(self.device)
+            # Memory that is used again: of a new block each page would have to be mapped.
+            if self._staging.shape[1:] != shape[1:] or len(self._staging) < len(clips):
+                self._staging = torch.empty(shape, dtype=torch.uint8)
+            return _stacked(clips, self._staging[: len(clips)]).to(self.device)
+        pinned = _stacked(clips, torch.empty(shape, dtype=torch.uint8, pin_memory=True))
         with torch.cuda.stream(self._stream):
             pictures = pinned.to(self.device, non_blocking=True)
         computing = torch.cuda.current_stream(self.device)
@@ -53,6 +60,12 @@ class DeviceFeeder:
         # Its memory is given to nobody else before what computes on it is done.
         pictures.record_stream(computing)
         return pictures
+
+
+def _stacked(clips: Sequence[torch.Tensor], out: torch.Tensor) -> torch.Tensor:
+    # By numpy, in this thread: PyTorch's threads would wait for each other while decoders use the cores.
+    np.stack([clip.numpy() for clip in clips], out=out.numpy())
+    return out
 
 
 class HalvingBatches:
@@ -77,7 +90,9 @@ class HalvingBatches:
         """
         while True:
             try:
-                return torch.cat([self._compute(part) for part in batch.split(self.size or max(1, len(batch)))])
+                if self.size is None or len(batch) <= self.size:
+                    return self._compute(batch)
+                return torch.cat([self._compute(part) for part in batch.split(self.size)])
             except torch.OutOfMemoryError:
                 size = min(self.size or len(batch), len(batch))
                 if size <= 1:

@@ -1,4 +1,8 @@
-"""Clips that are decoded ahead of what reads them: by processes for a device, in turns with the backbone on a CPU."""
+"""Clips that are decoded ahead of what reads them: by processes for a device, in turns with the backbone on a CPU.
+
+A process writes the pictures into a slot of memory that it shares with the main process and that is used again and
+again, so that they are neither sent nor mapped anew; the main process spends half a millisecond on a clip.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,53 @@ import itertools
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
-# Also registers how tensors pass between processes: by shared memory, not by their bytes.
+# Also registers how tensors pass between processes.
 import torch.multiprocessing
 
-_Item = TypeVar("_Item")
-_Loaded = TypeVar("_Loaded")
-
-# Decodes an item, with so many threads.
-Load = Callable[[_Item, int], _Loaded]
+from ..video_decoding import VideoDecodingError, VideoSource
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .clip_pictures import ClipPictures, load_pictures
 
 
 class LoadingError(OSError):
     """A process that decodes has died."""
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """A clip that shall be decoded.
+
+    Attributes:
+        source: A path, an http(s) URL, the file's bytes, or a binary file object (not for other processes).
+        generator: Draws a random frame of each segment; without it the middle ones are taken.
+        to_show: Whether to keep the frames for people too.
+    """
+
+    source: VideoSource
+    generator: np.random.Generator | None = None
+    to_show: bool = False
+
+
+@dataclass(frozen=True)
+class UnreadableClip:
+    """A clip that could not be decoded.
+
+    Attributes:
+        error: Why, in one line that names it.
+    """
+
+    error: str
+
+
+Loaded = ClipPictures | UnreadableClip
 
 
 def default_num_workers(device: torch.device | str) -> int:
@@ -38,64 +70,112 @@ def default_num_workers(device: torch.device | str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def load_ahead(load: Load[_Item, _Loaded], items: Iterable[_Item], num_workers: int, ahead: int) -> Iterator[_Loaded]:
-    """Load items in their order, while what was loaded before is used.
+def load_batches(
+    processor: ResNetLSTMVideoProcessor, requests: Iterable[PictureRequest], *, batch_size: int, num_workers: int
+) -> Iterator[list[Loaded]]:
+    """Decode clips in their order, while those before are used.
 
     Args:
-        load: Decodes an item. With workers it runs in other processes: it, the items and what it gives are pickled,
-            but for tensors, which are shared.
-        items: As many as there are; they are taken as they are needed.
-        num_workers: Processes. With none, as many items as there are cores are loaded at a time, by threads, and the
-            next ones when these have been used.
-        ahead: How many items may wait besides those that are being loaded.
+        processor: How many frames, and their size.
+        requests: As many as there are; they are taken as they are needed.
+        batch_size: Clips of a batch.
+        num_workers: Processes that decode. With none, as many clips as there are cores are decoded at a time, by
+            threads, and the next ones when these have been used.
+
+    Yields:
+        The clips of a batch. Their `pictures` are lent until the next batch is asked for.
 
     Raises:
         LoadingError: A process has died.
     """
     if num_workers:
-        return _load_in_processes(load, items, num_workers, ahead)
-    return _load_in_turns(load, items)
+        return _load_in_processes(processor, requests, batch_size, num_workers)
+    loaded = _load_in_turns(processor, requests)
+    return iter(lambda: list(itertools.islice(loaded, batch_size)), [])
 
 
-def _load_in_turns(load: Load[_Item, _Loaded], items: Iterable[_Item]) -> Iterator[_Loaded]:
+def _load(request: PictureRequest, processor: ResNetLSTMVideoProcessor, num_threads: int) -> Loaded:
+    try:
+        return load_pictures(
+            request.source,
+            processor,
+            generator=request.generator,
+            num_threads=num_threads,
+            to_show=request.to_show,
+        )
+    except VideoDecodingError as error:
+        return UnreadableClip(str(error))
+
+
+def _load_in_turns(processor: ResNetLSTMVideoProcessor, requests: Iterable[PictureRequest]) -> Iterator[Loaded]:
     num_threads = torch.get_num_threads()
-    items = iter(items)
+    requests = iter(requests)
     with ThreadPoolExecutor(num_threads) as pool:
-        while portion := list(itertools.islice(items, num_threads)):
+        while portion := list(itertools.islice(requests, num_threads)):
             # A clip that comes alone may take all cores.
             threads_each = 1 if len(portion) > 1 else 0
-            yield from list(pool.map(load, portion, itertools.repeat(threads_each)))
+            repeated = itertools.repeat
+            yield from list(pool.map(_load, portion, repeated(processor), repeated(threads_each)))
 
 
 def _load_in_processes(
-    load: Load[_Item, _Loaded], items: Iterable[_Item], num_workers: int, ahead: int
-) -> Iterator[_Loaded]:
-    waiting: deque[Future[Any]] = deque()
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context(), initializer=_begin, initargs=(load,))
+    processor: ResNetLSTMVideoProcessor, requests: Iterable[PictureRequest], batch_size: int, num_workers: int
+) -> Iterator[list[Loaded]]:
+    num_waiting = num_workers + 2 * batch_size
+    slots = _picture_slots(processor, num_waiting + batch_size)
+    free = deque(range(len(slots)))
+    pool = ProcessPoolExecutor(
+        num_workers, multiprocessing.get_context(), initializer=_begin, initargs=(processor, slots)
+    )
+    requests = iter(requests)
+    waiting: deque[tuple[int, Future[Loaded]]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(_load, item))
-            if len(waiting) >= num_workers + ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while True:
+            for request in itertools.islice(requests, num_waiting - len(waiting)):
+                slot = free.popleft()
+                waiting.append((slot, pool.submit(_load_into_slot, request, slot)))
+            coming = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
+            if not coming:
+                return
+            yield [_from_slot(loaded.result(), slots[slot]) for slot, loaded in coming]
+            free.extend(slot for slot, _ in coming)
     except BrokenProcessPool as error:
         raise LoadingError(
-            f"one of {num_workers} processes that decode has died, perhaps for want of memory. Try fewer."
+            f"one of {num_workers} processes that decode has died, perhaps for want of memory or of shared memory "
+            f"({slots.nbytes / 2**20:.0f} MiB were asked for). Try fewer, or smaller batches."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_load_item: Load[Any, Any]
+def _picture_slots(processor: ResNetLSTMVideoProcessor, num_slots: int) -> torch.Tensor:
+    """`[num_slots, T, height, width, 3]` uint8, shared; pictures of another size do not go through it."""
+    size = dict(processor.size)
+    shape = (processor.num_frames, size.get("height") or 0, size.get("width") or 0, 3)
+    return torch.empty(num_slots, *shape, dtype=torch.uint8).share_memory_()
 
 
-def _begin(load: Load[Any, Any]) -> None:
-    """Prepare a process: what it shall do is sent once, and its threads do not fight for the cores."""
-    global _load_item
-    _load_item = load
+def _from_slot(loaded: Loaded, slot: torch.Tensor) -> Loaded:
+    if isinstance(loaded, ClipPictures) and not loaded.pictures.numel():
+        return replace(loaded, pictures=slot)
+    return loaded
+
+
+# Of a process that decodes.
+_processor: ResNetLSTMVideoProcessor
+_slots: torch.Tensor
+
+
+def _begin(processor: ResNetLSTMVideoProcessor, slots: torch.Tensor) -> None:
+    global _processor, _slots
+    _processor, _slots = processor, slots
+    # Its threads would fight with the other processes for the cores.
     torch.set_num_threads(1)
 
 
-def _load(item: Any) -> Any:
-    return _load_item(item, 1)
+def _load_into_slot(request: PictureRequest, slot: int) -> Loaded:
+    loaded = _load(request, _processor, num_threads=1)
+    if isinstance(loaded, ClipPictures) and loaded.pictures.shape == _slots.shape[1:]:
+        _slots[slot].copy_(loaded.pictures)
+        return replace(loaded, pictures=torch.empty(0, dtype=torch.uint8))
+    return loaded

@@ -13,13 +13,14 @@ from ..feeding import (
     ClipPictures,
     DeviceFeeder,
     HalvingBatches,
+    PictureRequest,
+    UnreadableClip,
     default_batch_size,
     default_num_workers,
-    load_ahead,
-    load_pictures,
+    load_batches,
 )
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
-from ..video_decoding import VideoDecodingError, VideoSource
+from ..video_decoding import VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .anytime import read_until_sure
 
@@ -122,85 +123,80 @@ def predict_clips(
     model.eval()
     batch_size = default_batch_size(model.device) if batch_size is None else batch_size
     num_workers = default_num_workers(model.device) if num_workers is None else num_workers
+    if sure_at is not None:
+        batch_size = 1
     feeder = DeviceFeeder(processor, model.device)
-    loaded = load_ahead(_Decoder(processor), sources, num_workers, ahead=2 * batch_size)
+    requested, sources = itertools.tee(sources)
+    requests = (PictureRequest(source, to_show=True) for source in requested)
     try:
-        if sure_at is not None:
-            yield from (_predict_until_sure(model, feeder, clip, sure_at) for clip in loaded)
-        while batch := list(itertools.islice(loaded, batch_size)):
-            yield from _predict_batch(model, feeder, batch)
+        for batch in load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers):
+            named = list(zip(itertools.islice(sources, len(batch)), batch, strict=True))
+            if sure_at is None:
+                yield from _predict_batch(model, feeder, named)
+            else:
+                yield from (_predict_until_sure(model, feeder, source, clip, sure_at) for source, clip in named)
     finally:
         model.train(was_training)
 
 
-@dataclass(frozen=True)
-class _LoadedClip:
-    source: VideoSource
-    clip: ClipPictures
-
-
-@dataclass(frozen=True)
-class _Decoder:
-    processor: ResNetLSTMVideoProcessor
-
-    def __call__(self, source: VideoSource, num_threads: int) -> _LoadedClip | FailedClip:
-        try:
-            clip = load_pictures(source, self.processor, num_threads=num_threads, to_show=True)
-        except VideoDecodingError as error:
-            return FailedClip(source, str(error))
-        return _LoadedClip(source, clip)
-
-
 @torch.inference_mode()
 def _predict_batch(
-    model: ResNetLSTMForVideoClassification, feeder: DeviceFeeder, batch: list[_LoadedClip | FailedClip]
-) -> Iterator[ClipPrediction | FailedClip]:
-    pictures = [clip.clip.pictures for clip in batch if isinstance(clip, _LoadedClip)]
+    model: ResNetLSTMForVideoClassification,
+    feeder: DeviceFeeder,
+    batch: list[tuple[VideoSource, ClipPictures | UnreadableClip]],
+) -> list[ClipPrediction | FailedClip]:
+    pictures = [clip.pictures for _, clip in batch if isinstance(clip, ClipPictures)]
     outputs = None
     if pictures:
-        base = model.resnet_lstm
-        frame_features = HalvingBatches(base.extract_frame_features)(feeder.pixel_values(pictures))
-        outputs = model(frame_features=frame_features)
+        compute = HalvingBatches(model.resnet_lstm.extract_frame_features)
+        outputs = model(frame_features=compute(feeder.pixel_values(pictures)))
+    answers: list[ClipPrediction | FailedClip] = []
     index = 0
-    for clip in batch:
-        if isinstance(clip, FailedClip):
-            yield clip
+    for source, clip in batch:
+        if isinstance(clip, UnreadableClip):
+            answers.append(FailedClip(source, clip.error))
             continue
-        assert outputs is not None  # noqa: S101 - there is a loaded clip
-        yield _prediction(clip, outputs, index, range(len(clip.clip.seconds)))
+        assert outputs is not None  # noqa: S101 - there is a clip
+        answers.append(_prediction(source, clip, outputs, index, range(len(clip.seconds))))
         index += 1
+    return answers
 
 
 @torch.inference_mode()
 def _predict_until_sure(
     model: ResNetLSTMForVideoClassification,
     feeder: DeviceFeeder,
-    clip: _LoadedClip | FailedClip,
+    source: VideoSource,
+    clip: ClipPictures | UnreadableClip,
     sure_at: float,
 ) -> ClipPrediction | FailedClip:
-    if isinstance(clip, FailedClip):
-        return clip
-    pictures = clip.clip.pictures
+    if isinstance(clip, UnreadableClip):
+        return FailedClip(source, clip.error)
+    pictures = clip.pictures
 
     def read_frames(indices: list[int]) -> torch.Tensor:
         return model.resnet_lstm.extract_frame_features(feeder.pixel_values([pictures[indices]]))[0]
 
     reading = read_until_sure(model, read_frames, len(pictures), sure_at)
-    return _prediction(clip, reading.outputs, 0, reading.indices)
+    return _prediction(source, clip, reading.outputs, 0, reading.indices)
 
 
 def _prediction(
-    clip: _LoadedClip, outputs: ResNetLSTMForVideoClassificationOutput, index: int, read: Sequence[int]
+    source: VideoSource,
+    clip: ClipPictures,
+    outputs: ResNetLSTMForVideoClassificationOutput,
+    index: int,
+    read: Sequence[int],
 ) -> ClipPrediction:
     """What the model's outputs say of a clip, the batch's `index`-th, of which it has read some frames."""
     known_score = outputs.known_score
     assert outputs.logits is not None and outputs.frame_logits is not None  # noqa: S101, PT018 - it always gives both
-    assert clip.clip.shown is not None  # noqa: S101 - it was asked for
+    assert clip.shown is not None  # noqa: S101 - it was asked for
     return ClipPrediction(
-        source=clip.source,
+        source=source,
         logits=outputs.logits[index].float().cpu().numpy(),
         frame_logits=outputs.frame_logits[index].float().cpu().numpy(),
-        frames=clip.clip.shown.numpy()[read],
-        seconds=clip.clip.seconds[read],
+        frames=clip.shown.numpy()[read],
+        seconds=clip.seconds[read],
         known_score=None if known_score is None else float(known_score[index]),
     )
