@@ -28,6 +28,7 @@ REMOTE_CODE = (
     "known_score",
     "modeling_resnet_lstm",
     "video_decoding",
+    "video_inputs",
     "video_processing_resnet_lstm",
 )
 WITHOUT_THE_PACKAGE = """
