@@ -14,6 +14,7 @@ import pytest
 import torch
 from datasets import Dataset, Video
 from PIL import Image
+from transformers.video_utils import VideoMetadata
 
 from conftest import numbered_frames
 from resnet_lstm import ResNetLSTMVideoProcessor, decode_video, probe_video
@@ -180,3 +181,8 @@ def test_metadata_tells_which_frames_were_taken(tiny_processor: ResNetLSTMVideoP
     assert of_file.timestamps == of_decoder.timestamps
     assert (of_file.height, of_file.width, of_file.duration) == (48, 64, 0.8)
     assert "video_metadata" not in tiny_processor(videos)
+
+
+def test_a_rate_counts_whole_frames(tiny_processor: ResNetLSTMVideoProcessor) -> None:
+    # As floats, 205 / 25 * 15 is 122.99999999999999.
+    assert len(tiny_processor.sample_frames(VideoMetadata(total_num_frames=205, fps=25), fps=15)) == 123

@@ -21,7 +21,7 @@ from .video_decoding import (
     stream_packets,
 )
 
-# Of a frame's time on the screen; far above the rounding of seconds to a float, far below a frame's duration.
+# Far more than the rounding of a time stamp to seconds in a float, far less than a frame's time on the screen.
 _MOMENT_SECONDS = 1e-6
 
 

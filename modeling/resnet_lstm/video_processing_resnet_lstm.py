@@ -377,7 +377,7 @@ def _num_frames_at(fps: float, metadata: VideoMetadata) -> int:
     """How many frames of a video `fps` frames a second are; at least one."""
     if not metadata.fps:
         raise ValueError(f"fps={fps}: the rate of the frames is not known, give it in video_metadata.")
-    # Rounded, since 0.28 seconds at 25 frames a second are 7.000000000000001.
+    # Rounded first: 205 frames at 25 a second, 15 of them a second, are 122.99999999999999.
     return max(1, int(round(metadata.total_num_frames / metadata.fps * fps, 6)))
 
 
