@@ -89,3 +89,26 @@ def test_a_prediction_says_what_the_model_says(
     assert prediction.known_score == pytest.approx(float(outputs.known_score), abs=1e-5)
     assert prediction.is_unknown(prediction.known_score + 1e-9)
     assert not prediction.is_unknown(prediction.known_score)
+
+
+def test_a_file_without_what_the_score_is_told_by_gives_a_model_without_the_score(
+    knowing_model: ResNetLSTMForVideoClassification, tmp_path: Path
+) -> None:
+    threshold = knowing_model.config.known_threshold
+    knowing_model.set_known_score(None, None)
+    knowing_model.save_pretrained(tmp_path)
+    model = ResNetLSTMForVideoClassification.from_pretrained(tmp_path, known_threshold=threshold)
+    assert model.known_score is None
+    assert model.config.known_threshold is None
+
+
+def test_statistics_that_come_from_the_meta_device_are_those_of_a_new_score() -> None:
+    backbone = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "layer_type": "basic"}
+    config = ResNetLSTMConfig(backbone_config=backbone, num_labels=3, known_threshold=0.4)
+    with torch.device("meta"):
+        model = ResNetLSTMForVideoClassification(config)
+    model.to_empty(device="cpu")
+    model.init_weights()
+    assert model.known_score is not None
+    expected = KnownScore(config.hidden_size, 3).state_dict()
+    torch.testing.assert_close(model.known_score.state_dict(), expected, rtol=0, atol=0)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +20,8 @@ from transformers import pipeline
 
 import resnet_lstm
 from conftest import numbered_frames
-from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, decode_video
+from resnet_lstm.data import VideoFolder
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.data.video_folder import file_sha256
 from resnet_lstm.features import UNIFORM, ClipFile, FeatureCache, extract_features
@@ -28,6 +34,7 @@ REMOTE_CODE = (
     "known_score",
     "modeling_resnet_lstm",
     "video_decoding",
+    "video_inputs",
     "video_processing_resnet_lstm",
 )
 WITHOUT_THE_PACKAGE = """
@@ -77,6 +84,63 @@ def test_the_saved_model_works_where_the_package_is_not_installed(model_dir: Pat
     for clip, scores in zip(clips, json.loads(run.stdout.splitlines()[-1]), strict=True):
         expected = {answer["label"]: answer["score"] for answer in classify(clip)}
         assert scores == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture
+def url(numbered_clip: Path) -> Iterator[str]:
+    """Where `numbered_clip` is served."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(numbered_clip.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{numbered_clip.name}"
+        server.shutdown()
+
+
+def scores_of(answers: list[dict[str, Any]]) -> dict[str, float]:
+    return {answer["label"]: answer["score"] for answer in answers}
+
+
+def test_the_pipeline_takes_a_path_a_url_and_lists_of_both(model_dir: Path, numbered_clip: Path, url: str) -> None:
+    classify = pipeline("video-classification", model=str(model_dir))
+    expected = pytest.approx(scores_of(classify(str(numbered_clip))), abs=1e-6)
+    assert scores_of(classify(url)) == expected
+    answers = classify([str(numbered_clip), url, str(numbered_clip)])
+    assert [scores_of(answer) for answer in answers] == [expected] * 3
+    frames = decode_video(numbered_clip, 6).frames
+    assert scores_of(classify({"path": None, "bytes": numbered_clip.read_bytes()})) == expected
+    assert scores_of(classify(frames)) == expected
+
+
+def test_the_pipeline_samples_as_many_frames_as_it_is_told(
+    tiny_model: ResNetLSTMForVideoClassification,
+    tiny_processor: ResNetLSTMVideoProcessor,
+    model_dir: Path,
+    numbered_clip: Path,
+) -> None:
+    scores = scores_of(pipeline("video-classification", model=str(model_dir))(str(numbered_clip), num_frames=3))
+    with torch.no_grad():
+        logits = tiny_model(**tiny_processor(numbered_clip, num_frames=3, return_tensors="pt")).logits[0]
+    for label, score in zip(("jump", "run", "swim"), logits.softmax(-1).tolist(), strict=True):
+        assert scores[label] == pytest.approx(score, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_pipeline_answers_alike_in_every_precision(
+    knowing_model: ResNetLSTMForVideoClassification,
+    model_dir: Path,
+    tiny_dataset: VideoFolder,
+    dtype: torch.dtype,
+) -> None:
+    # Divided by deviations as small as those of real features, the squares are more than float16 has numbers for.
+    size = knowing_model.config.hidden_size
+    knowing_model.resnet_lstm.set_feature_statistics(torch.zeros(size), torch.full((size,), 1e-5))
+    knowing_model.save_pretrained(model_dir)
+    clips = [str(tiny_dataset.path("test", clip)) for clip in tiny_dataset.clips("test")]
+    expected, answers = (
+        pipeline("video-classification", model=str(model_dir), dtype=each)(clips) for each in (torch.float32, dtype)
+    )
+    for scores, precise in zip(map(scores_of, answers), map(scores_of, expected), strict=True):
+        assert scores == pytest.approx(precise, abs=0.01)
 
 
 @pytest.mark.parametrize("module", REMOTE_CODE)

@@ -191,6 +191,9 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         new = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
         if "classifier.weight" in new:
             model.forget_classes()
+        elif any(name.startswith("known_score.") for name in new):
+            # The file holds nothing to tell it by.
+            model.set_known_score(None, None)
         return (model, info) if output_loading_info else model
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
@@ -229,6 +232,12 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
                         weight = torch.empty_like(parameter[units])
                         nn.init.orthogonal_(weight)
                         init.copy_(parameter[units], weight)
+        elif isinstance(module, KnownScore):
+            # As built: on the meta device what a buffer was built with is lost.
+            for buffer in (module.centre, module.directions, module.sign_means):
+                init.zeros_(buffer)
+            init.ones_(module.sign_deviations)
+            init.copy_(module.distance_statistics, torch.tensor([0.0, 1.0]))
 
     def freeze_backbone(self) -> None:
         """Keep the backbone as it is: no gradient is computed for it and its BatchNorm statistics never move."""
