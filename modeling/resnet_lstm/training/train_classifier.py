@@ -370,9 +370,7 @@ def _extracted(
     options: RunOptions,
 ) -> tuple[list[ClipFile], list[int], FeatureCache]:
     """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
-    cache = FeatureCache(
-        options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
-    )
+    cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, _backbone_precision(accelerator, options))
     extract_features(
         model.resnet_lstm,
         processor,
@@ -408,7 +406,7 @@ def _score(
     cache = None
     if model.resnet_lstm.backbone_is_frozen:
         cache = FeatureCache(
-            options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
+            options.cache_dir, model.resnet_lstm, processor, _backbone_precision(accelerator, options)
         )
     return evaluate_model(
         model,
