@@ -458,8 +458,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     def magnitudes(self, frame_features: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
         """How large the mean of each last map is, and how large the change of each feature; not yet normalised.
 
-        Where things are, which the bands of earlier maps tell, belongs to the place and its framing, and reads worse on
-        others; what has changed in them is read alone.
+        Of the bands only the change is read: where things are in a picture tells more of the place than of the action.
 
         Args:
             frame_features: `[B, T, D]`.

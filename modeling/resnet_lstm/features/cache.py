@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
 from ..device_precision import backbone_dtype, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_decoding import DECODER_VERSION
