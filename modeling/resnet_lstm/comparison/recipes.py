@@ -86,6 +86,10 @@ RECIPES = {
     "no-lstm": Recipe("the same without the LSTM", {"num_lstm_layers": 0}),
     "no-bands": Recipe("the same without the change in bands of earlier stages", {"num_motion_stages": 0}),
     "one-lag": Recipe("the same, compared with the frame before alone", {"change_lags": [1]}),
+    "plain-change": Recipe(
+        "the same with neither: the last map's mean against that of the frame before",
+        {"num_motion_stages": 0, "change_lags": [1]},
+    ),
     "no-change": Recipe("the same without any change between frames", {"temporal_change": False}),
     "frames-only": Recipe("the same without either: order-blind", {"temporal_change": False, "num_lstm_layers": 0}),
     "no-refit": Recipe("the default, validation clips not trained on in the end", settings={"refit": False}),
