@@ -100,7 +100,7 @@ def test_without_being_compiled_a_model_in_evaluation_is_folded_and_never_stale(
 def test_a_frame_that_repeats_is_computed_once(tiny_model: ResNetLSTMForVideoClassification) -> None:
     pixel_values = torch.randn(2, 5, 3, 32, 32)[:, [0, 0, 0, 1, 0]]
     expected = tiny_model(pixel_values).frame_logits
-    folded = FoldedBackbone(tiny_model.resnet_lstm.backbone)
+    folded = FoldedBackbone(tiny_model.resnet_lstm.backbone, num_motion_stages=1)
     computed = []
 
     def counted(frames: torch.Tensor) -> torch.Tensor:

@@ -38,8 +38,8 @@ def test_shapes(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torc
     assert outputs.loss.shape == ()
     assert outputs.logits.shape == (2, 3)
     assert outputs.frame_logits.shape == (2, 6, 3)
-    assert outputs.frame_features.shape == (2, 6, 16)
-    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (1, 2, 16)]
+    assert outputs.frame_features.shape == (2, 6, 40)
+    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (3, 2, 40)]
     assert isinstance(tiny_model(pixel_values, return_dict=False), tuple)
 
 
@@ -292,7 +292,7 @@ def test_bfloat16_survives_saving(
     assert model.dtype == torch.bfloat16
     logits = model(pixel_values).logits
     torch.testing.assert_close(logits, expected, rtol=0.1, atol=0.05)
-    assert model(frame_features=torch.randn(2, 6, 16)).logits.dtype == torch.float32
+    assert model(frame_features=torch.randn(2, 6, 40)).logits.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -387,7 +387,7 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
     with torch.no_grad():
         expected = resnet(pixel_values[0])
         features = model.resnet_lstm.extract_frame_features(pixel_values)[0]
-    torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-4 * expected.max().item())
+    torch.testing.assert_close(features[:, : model.config.pooled_size], expected, rtol=1e-3, atol=1e-4 * expected.max().item())
 
 
 def test_a_resnet_that_does_not_fit_is_refused() -> None:
@@ -418,7 +418,7 @@ def test_the_real_backbone_loads(resnet50_path: Path) -> None:
     assert weights["embedder.embedder.convolution.weight"].equal(backbone["embedder.embedder.convolution.weight"])
     with torch.no_grad():
         outputs = model(torch.randn(1, 2, 3, 224, 224), output_frame_features=True)
-    assert outputs.frame_features.shape == (1, 2, 2048)
+    assert outputs.frame_features.shape == (1, 2, 2048 + 3 * (1024 + 512))
 
 
 def test_a_model_of_another_kind_is_no_backbone(tmp_path: Path) -> None:

@@ -84,11 +84,16 @@ RECIPES = {
     ),
     DEFAULT: Recipe("the default: discriminant on frames and change, also in bands, an LSTM beside it"),
     "no-lstm": Recipe("the same without the LSTM", {"num_lstm_layers": 0}),
-    "no-bands": Recipe("the same without the change in bands of earlier stages", {"num_motion_stages": 0}),
-    "one-lag": Recipe("the same, compared with the frame before alone", {"change_lags": [1]}),
+    "no-bands": Recipe(
+        "without the LSTM, and the change in bands of earlier stages",
+        {"num_motion_stages": 0, "num_lstm_layers": 0},
+    ),
+    "one-lag": Recipe(
+        "without the LSTM, and compared with the frame before alone", {"change_lags": [1], "num_lstm_layers": 0}
+    ),
     "plain-change": Recipe(
-        "the same with neither: the last map's mean against that of the frame before",
-        {"num_motion_stages": 0, "change_lags": [1]},
+        "without the LSTM, and the last map against that of the frame before alone",
+        {"num_motion_stages": 0, "change_lags": [1], "num_lstm_layers": 0},
     ),
     "no-change": Recipe("the same without any change between frames", {"temporal_change": False}),
     "frames-only": Recipe("the same without either: order-blind", {"temporal_change": False, "num_lstm_layers": 0}),
