@@ -387,7 +387,9 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
     with torch.no_grad():
         expected = resnet(pixel_values[0])
         features = model.resnet_lstm.extract_frame_features(pixel_values)[0]
-    torch.testing.assert_close(features[:, : model.config.pooled_size], expected, rtol=1e-3, atol=1e-4 * expected.max().item())
+    torch.testing.assert_close(
+        features[:, : model.config.pooled_size], expected, rtol=1e-3, atol=1e-4 * expected.max().item()
+    )
 
 
 def test_a_resnet_that_does_not_fit_is_refused() -> None:
@@ -400,6 +402,9 @@ def test_a_resnet_that_does_not_fit_is_refused() -> None:
     [
         ("num_frames", 0, "at least one frame"),
         ("num_lstm_layers", -1, "0 \\(no LSTM\\) or more"),
+        ("num_motion_stages", -1, "0 \\(none\\) or more"),
+        ("change_lags", [0, 3], "each must be 1 or more"),
+        ("change_lags", [], "there must be one"),
         ("lstm_hidden_size", 0, "at least 1"),
         ("lstm_input_size", 0, "at least 1"),
         ("temperature", 0.0, "above 0"),

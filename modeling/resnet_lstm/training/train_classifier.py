@@ -463,7 +463,10 @@ def _write_card(
 def _head_in_words(config: ResNetLSTMConfig) -> str:
     read = "a classifier reads each frame"
     if config.temporal_change:
-        read += " and what has changed since the one before"
+        lags = " and ".join(str(lag) for lag in config.lags)
+        read += f" and what has changed since {'the one' if config.lags == [1] else f'those {lags}'} before"
+        if config.motion_stage_sizes:
+            read += ", in the whole picture and in bands of it"
     if not config.num_lstm_layers:
         return read
     layers = f"{config.num_lstm_layers} layer{'s' if config.num_lstm_layers > 1 else ''}"
