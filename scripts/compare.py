@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         folds = group_folds(clips, args.num_folds)
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(best_device())
         processor = ResNetLSTMVideoProcessor()
-        cache = FeatureCache(args.cache_dir, model.backbone, processor, args.precision)
+        cache = FeatureCache(args.cache_dir, model, processor, args.precision)
         num_views = max(RECIPES[name].num_views for name in args.recipes)
         extract_features(model, processor, cache, clips.files, training_views(num_views))
         features = FeaturesInMemory(cache)

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = VideoFolder.open(args.dataset)
         model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(accelerator.device)
         processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)
-        cache = FeatureCache(args.cache_dir, model.backbone, processor, args.precision)
+        cache = FeatureCache(args.cache_dir, model, processor, args.precision)
         accelerator.print(describe(accelerator.device, cache.precision))
         started = time.monotonic()
         failed: dict[Path, str] = {}

@@ -9,12 +9,13 @@ from transformers import ResNetConfig, ResNetModel, set_seed
 
 from resnet_lstm import ResNetLSTMForVideoClassification
 from resnet_lstm.folded_backbone import FoldedBackbone
+from resnet_lstm.frame_reading import features_of_maps
 
 
 def resnet(**settings: object) -> ResNetModel:
     """Two stages with statistics and scales of their own, as after training."""
     set_seed(0)
-    config = {"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [2, 2], **settings}
+    config = {"embedding_size": 8, "hidden_sizes": [8, 16, 32], "depths": [2, 2, 2], **settings}
     model = ResNetModel(ResNetConfig(**config)).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -26,19 +27,22 @@ def resnet(**settings: object) -> ResNetModel:
     return model
 
 
-@pytest.mark.parametrize("num_frames", [1, 8, 9])
+@pytest.mark.parametrize("num_frames", [1, 9])
+@pytest.mark.parametrize("num_motion_stages", [0, 1, 2])
 @pytest.mark.parametrize(
     "settings",
     [{"layer_type": "basic"}, {"layer_type": "bottleneck"}, {"hidden_act": "gelu"}],
     ids=["basic", "bottleneck", "gelu"],
 )
-def test_folding_changes_no_feature(settings: dict[str, object], num_frames: int) -> None:
+def test_folding_changes_no_feature(settings: dict[str, object], num_motion_stages: int, num_frames: int) -> None:
     model = resnet(**settings)
     frames = torch.randn(num_frames, 3, 40, 56)
     kept = frames.clone()
     with torch.no_grad():
-        expected = model(frames).pooler_output.flatten(1)
-        torch.testing.assert_close(FoldedBackbone(model)(frames), expected, rtol=1e-4, atol=1e-4)
+        outputs = model(frames, output_hidden_states=True)
+        expected = features_of_maps(outputs.pooler_output, outputs.hidden_states, num_motion_stages)
+        features = FoldedBackbone(model, num_motion_stages=num_motion_stages)(frames)
+        torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(frames, kept, rtol=0, atol=0)
 
 
@@ -96,7 +100,7 @@ def test_without_being_compiled_a_model_in_evaluation_is_folded_and_never_stale(
 def test_a_frame_that_repeats_is_computed_once(tiny_model: ResNetLSTMForVideoClassification) -> None:
     pixel_values = torch.randn(2, 5, 3, 32, 32)[:, [0, 0, 0, 1, 0]]
     expected = tiny_model(pixel_values).frame_logits
-    folded = FoldedBackbone(tiny_model.resnet_lstm.backbone)
+    folded = FoldedBackbone(tiny_model.resnet_lstm.backbone, num_motion_stages=1)
     computed = []
 
     def counted(frames: torch.Tensor) -> torch.Tensor:
@@ -124,9 +128,9 @@ def test_a_module_in_the_place_is_not_saved_and_can_be_replaced(
     tiny_model: ResNetLSTMForVideoClassification,
 ) -> None:
     saved = tiny_model.state_dict().keys()
-    tiny_model.compile_for_inference(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(16)))
+    tiny_model.compile_for_inference(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(40)))
     assert tiny_model.state_dict().keys() == saved
-    tiny_model.compile_for_inference(lambda frames: torch.ones(len(frames), 16))
+    tiny_model.compile_for_inference(lambda frames: torch.ones(len(frames), 40))
     with torch.no_grad():
         outputs = tiny_model(torch.randn(1, 5, 3, 32, 32), output_frame_features=True)
     assert (outputs.frame_features == 1).all()

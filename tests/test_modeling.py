@@ -38,8 +38,8 @@ def test_shapes(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torc
     assert outputs.loss.shape == ()
     assert outputs.logits.shape == (2, 3)
     assert outputs.frame_logits.shape == (2, 6, 3)
-    assert outputs.frame_features.shape == (2, 6, 16)
-    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (1, 2, 16)]
+    assert outputs.frame_features.shape == (2, 6, 40)
+    assert [tuple(state.shape) for state in outputs.lstm_state] == [(1, 2, 12), (1, 2, 12), (3, 2, 40)]
     assert isinstance(tiny_model(pixel_values, return_dict=False), tuple)
 
 
@@ -126,7 +126,7 @@ def test_what_stands_still_has_not_changed(
     base = tiny_model.resnet_lstm
     features = base.extract_frame_features(pixel_values)
     features[:, 3] = features[:, 2]
-    presence, change = base.magnitudes(features).chunk(2, dim=-1)
+    presence, change, _ = base.magnitudes(features).split([16, 40, 40], dim=-1)
     torch.testing.assert_close(presence[:, 3], presence[:, 2])
     assert change[:, 3].max() < 0.02  # zero but for what keeps its gradient finite
     assert change[:, 4].max() > 0.1
@@ -138,18 +138,20 @@ def test_every_frame_is_read_at_one_length(
     base = tiny_model.resnet_lstm
     magnitudes = base.magnitudes(base.extract_frame_features(pixel_values))
     base.set_feature_statistics(magnitudes.mean(dim=(0, 1)), magnitudes.var(dim=(0, 1)))
-    lengths = base(pixel_values).last_hidden_state[..., :32].norm(dim=-1)
-    torch.testing.assert_close(lengths, torch.full((2, 6), 32**0.5))
+    size = base.config.hidden_size
+    lengths = base(pixel_values).last_hidden_state[..., :size].norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.full((2, 6), size**0.5))
 
 
 def test_statistics_that_were_set_do_not_move_in_training(
     tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
 ) -> None:
-    tiny_model.resnet_lstm.set_feature_statistics(torch.full((32,), 0.3), torch.full((32,), 2.0))
+    size = tiny_model.config.hidden_size
+    tiny_model.resnet_lstm.set_feature_statistics(torch.full((size,), 0.3), torch.full((size,), 2.0))
     tiny_model.train()
     tiny_model(pixel_values)
     mean = tiny_model.resnet_lstm.feature_norm.state_dict()["running_mean"]
-    torch.testing.assert_close(mean, torch.full((32,), 0.3))
+    torch.testing.assert_close(mean, torch.full((size,), 0.3))
 
 
 def test_the_lstm_has_no_say_until_it_is_trained(tiny_backbone: Path, pixel_values: torch.Tensor) -> None:
@@ -160,7 +162,7 @@ def test_the_lstm_has_no_say_until_it_is_trained(tiny_backbone: Path, pixel_valu
 def test_a_classifier_that_was_set_is_not_trained_while_the_lstm_is(
     tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor
 ) -> None:
-    tiny_model.set_classifier(torch.ones(3, 32), torch.zeros(3))
+    tiny_model.set_classifier(torch.ones(3, tiny_model.config.hidden_size), torch.zeros(3))
     tiny_model.train()
     tiny_model(pixel_values, labels=torch.tensor([0, 1])).loss.backward()
     assert tiny_model.classifier.weight.grad is None
@@ -290,7 +292,7 @@ def test_bfloat16_survives_saving(
     assert model.dtype == torch.bfloat16
     logits = model(pixel_values).logits
     torch.testing.assert_close(logits, expected, rtol=0.1, atol=0.05)
-    assert model(frame_features=torch.randn(2, 6, 16)).logits.dtype == torch.float32
+    assert model(frame_features=torch.randn(2, 6, 40)).logits.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -333,7 +335,7 @@ def test_construction_on_the_meta_device() -> None:
     with torch.device("meta"):
         model = ResNetLSTMForVideoClassification(ResNetLSTMConfig(num_labels=25))
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
-    assert model.resnet_lstm.config.frame_feature_size == 2048
+    assert model.resnet_lstm.config.frame_feature_size == 2048 + 3 * (1024 + 512)
 
 
 def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClassification, tmp_path: Path) -> None:
@@ -341,7 +343,7 @@ def test_hugging_face_trainer_lowers_the_loss(tiny_model: ResNetLSTMForVideoClas
     flicker = torch.tensor([1.0, -1.0]).repeat(3)[:, None]  # another feature comes and goes in each class
     examples = [
         {
-            "frame_features": torch.randn(6, 16, generator=generator) + 3 * flicker * torch.eye(16)[label],
+            "frame_features": torch.randn(6, 40, generator=generator) + 3 * flicker * torch.eye(40)[label],
             "labels": label,
         }
         for label in (0, 1, 2)
@@ -368,7 +370,7 @@ def test_backbone_weights_arrive(tiny_backbone: Path, pixel_values: torch.Tensor
     resnet = ResNetModel.from_pretrained(tiny_backbone).eval()
     model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone, num_labels=4).eval()
     expected = resnet(pixel_values.flatten(0, 1)).pooler_output.flatten(1).unflatten(0, (2, 6))
-    torch.testing.assert_close(model.resnet_lstm.extract_frame_features(pixel_values), expected)
+    torch.testing.assert_close(model.resnet_lstm.extract_frame_features(pixel_values)[..., :16], expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -385,7 +387,9 @@ def test_torchvision_weights_give_torchvision_features(name: str) -> None:
     with torch.no_grad():
         expected = resnet(pixel_values[0])
         features = model.resnet_lstm.extract_frame_features(pixel_values)[0]
-    torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-4 * expected.max().item())
+    torch.testing.assert_close(
+        features[:, : model.config.pooled_size], expected, rtol=1e-3, atol=1e-4 * expected.max().item()
+    )
 
 
 def test_a_resnet_that_does_not_fit_is_refused() -> None:
@@ -398,6 +402,9 @@ def test_a_resnet_that_does_not_fit_is_refused() -> None:
     [
         ("num_frames", 0, "at least one frame"),
         ("num_lstm_layers", -1, "0 \\(no LSTM\\) or more"),
+        ("num_motion_stages", -1, "0 \\(none\\) or more"),
+        ("change_lags", [0, 3], "each must be 1 or more"),
+        ("change_lags", [], "there must be one"),
         ("lstm_hidden_size", 0, "at least 1"),
         ("lstm_input_size", 0, "at least 1"),
         ("temperature", 0.0, "above 0"),
@@ -416,7 +423,7 @@ def test_the_real_backbone_loads(resnet50_path: Path) -> None:
     assert weights["embedder.embedder.convolution.weight"].equal(backbone["embedder.embedder.convolution.weight"])
     with torch.no_grad():
         outputs = model(torch.randn(1, 2, 3, 224, 224), output_frame_features=True)
-    assert outputs.frame_features.shape == (1, 2, 2048)
+    assert outputs.frame_features.shape == (1, 2, 2048 + 3 * (1024 + 512))
 
 
 def test_a_model_of_another_kind_is_no_backbone(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_all_ways_to_a_prediction_give_the_same_logits(
     assert isinstance(prediction, ClipPrediction)
     torch.testing.assert_close(torch.from_numpy(prediction.logits), expected, rtol=0, atol=1e-5)
 
-    cache = FeatureCache(tmp_path / "cache", tiny_model.resnet_lstm.backbone, tiny_processor)
+    cache = FeatureCache(tmp_path / "cache", tiny_model.resnet_lstm, tiny_processor)
     clip = ClipFile(numbered_clip, file_sha256(numbered_clip))
     extract_features(tiny_model.resnet_lstm, tiny_processor, cache, [clip], [UNIFORM], num_workers=0)
     with torch.no_grad():

@@ -280,7 +280,7 @@ def test_hidden_states(model: Model, pixel_values: torch.Tensor, expected: torch
     assert model(pixel_values).hidden_states is None
     model.config.output_hidden_states = True
     assert len(model(pixel_values).hidden_states) == 3
-    assert model(frame_features=torch.randn(2, 6, 16)).hidden_states is None
+    assert model(frame_features=torch.randn(2, 6, 40)).hidden_states is None
 
 
 def test_a_model_that_is_gone_leaves_nothing_behind(tiny_model: Model) -> None:

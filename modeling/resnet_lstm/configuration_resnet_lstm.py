@@ -8,6 +8,8 @@ from typing import Any, cast
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig, ResNetConfig
 
+from .frame_reading import NUM_BANDS, motion_stages
+
 
 @strict
 class ResNetLSTMConfig(PreTrainedConfig):
@@ -24,8 +26,15 @@ class ResNetLSTMConfig(PreTrainedConfig):
             How many of these frames a second of the training clips gave, in the median clip: what changes from frame
             to frame depends on it, so a long video and a camera are read at this rate. None where it is not known.
         temporal_change (`bool`, *optional*, defaults to `True`):
-            Besides the features of each frame, the head reads how much each has changed since the frame before. The
-            first frame is compared with nothing.
+            Besides the features of each frame, the head reads how much each has changed since frames before.
+        change_lags (`list[int]`, *optional*, defaults to `(1, 3)`):
+            With `temporal_change`, how many frames back the frames lie that each is compared with; the first frame
+            stands for those before it. None, as in a saved configuration that does not name it, compares with the
+            frame before alone, and the first frame with nothing.
+        num_motion_stages (`int`, *optional*, defaults to 2):
+            With `temporal_change`, the head also reads what has changed in the upper, the middle and the lower band of
+            the maps of so many of the backbone's stages before the last, as far as there are: where something moves,
+            which the mean over the picture does not tell. A saved configuration that does not name it has 0.
         num_lstm_layers (`int`, *optional*, defaults to 1):
             Stacked LSTM layers. 0 leaves the LSTM out; without `temporal_change` either, the model is blind to the
             order of the frames, the baseline that reading them in order has to beat.
@@ -65,6 +74,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
     num_frames: int = 16
     frames_per_second: float | None = None
     temporal_change: bool = True
+    change_lags: list[int] | tuple[int, ...] | None = (1, 3)
+    num_motion_stages: int = 2
     num_lstm_layers: int = 1
     lstm_input_size: int = 256
     lstm_hidden_size: int = 256
@@ -87,6 +98,12 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"num_frames={self.num_frames}: a clip needs at least one frame.")
         if self.frames_per_second is not None and not 0 < self.frames_per_second < math.inf:
             raise ValueError(f"frames_per_second={self.frames_per_second}: must be above 0, or None.")
+        if self.change_lags is not None and (not self.change_lags or min(self.change_lags) < 1):
+            raise ValueError(
+                f"change_lags={self.change_lags}: each must be 1 or more, and there must be one; or None."
+            )
+        if self.num_motion_stages < 0:
+            raise ValueError(f"num_motion_stages={self.num_motion_stages}: must be 0 (none) or more.")
         if self.num_lstm_layers < 0:
             raise ValueError(f"num_lstm_layers={self.num_lstm_layers}: must be 0 (no LSTM) or more.")
         for name in ("lstm_input_size", "lstm_hidden_size"):
@@ -101,15 +118,36 @@ class ResNetLSTMConfig(PreTrainedConfig):
         if self.known_threshold is not None and not 0 <= self.known_threshold <= 1:
             raise ValueError(f"known_threshold={self.known_threshold}: must be from 0 to 1, or None.")
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        # Models that were saved before there were these fields.
+        return super().from_dict({"change_lags": None, "num_motion_stages": 0, **config_dict}, **kwargs)
+
     @property
-    def frame_feature_size(self) -> int:
-        """D, the size of one frame's feature vector: the channels of the backbone's last map."""
+    def motion_stage_sizes(self) -> list[int]:
+        """The channels of the maps whose bands are read, of the latest stage first."""
+        sizes = cast(ResNetConfig, self.backbone_config).hidden_sizes
+        return [sizes[stage] for stage in motion_stages(len(sizes), self.num_motion_stages)]
+
+    @property
+    def pooled_size(self) -> int:
+        """C, the channels of the backbone's last map; the mean of each is what a frame's features begin with."""
         return cast(ResNetConfig, self.backbone_config).hidden_sizes[-1]
 
     @property
+    def frame_feature_size(self) -> int:
+        """D, the size of one frame's feature vector: the mean of the last map, and the bands of those before it."""
+        return self.pooled_size + NUM_BANDS * sum(self.motion_stage_sizes)
+
+    @property
     def hidden_size(self) -> int:
-        """H, the size of what the head reads of each frame: its features, and beside them their change."""
-        return self.frame_feature_size * (2 if self.temporal_change else 1)
+        """H, the size of what the head reads of each frame: the mean of its last map, and what has changed."""
+        return self.pooled_size + (self.frame_feature_size * len(self.lags) if self.temporal_change else 0)
+
+    @property
+    def lags(self) -> list[int]:
+        """How many frames back the frames lie that each is compared with."""
+        return [1] if self.change_lags is None else list(self.change_lags)
 
 
 __all__ = ["ResNetLSTMConfig"]

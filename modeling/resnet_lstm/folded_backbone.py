@@ -23,6 +23,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from transformers import ResNetModel
 
+from .frame_reading import band_means, features_of_maps, motion_stages
+
 # As many frames of 224 x 224 as have no activation above 25 MiB, see `_keep_memory`.
 _FRAMES_AT_A_TIME_ON_CPU = {torch.float32: 8, torch.bfloat16: 16, torch.float16: 16}
 
@@ -39,7 +41,7 @@ _PLAIN_MODULES = ("torch.nn.modules.", "transformers.models.resnet.", "transform
 
 
 class FoldedBackbone:
-    """Computes what a plain `ResNetModel` in evaluation mode does, up to rounding.
+    """Computes the features that a plain `ResNetModel` in evaluation mode gives, up to rounding.
 
     It is made of the weights as they are now, and may not be used when they have changed since, which `is_of` tells.
     It is no module, so that it is not saved, copied or moved with the model.
@@ -47,16 +49,16 @@ class FoldedBackbone:
     Args:
         backbone: The model, for which `can_be_folded` holds.
         dtype: What is computed in; by default the dtype of the weights.
+        num_motion_stages: Of so many stages before the last the bands are features too, see `frame_reading`.
     """
 
-    def __init__(self, backbone: ResNetModel, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, backbone: ResNetModel, dtype: torch.dtype | None = None, num_motion_stages: int = 0) -> None:
         self.dtype = dtype or backbone.dtype
         self._device = backbone.device
         self._module_states, self._tensor_states = _module_states(backbone), _tensor_states(backbone)
         packed = _can_be_packed(backbone, self.dtype)
-        self._network: Network = (
-            _PackedNetwork(backbone, self.dtype) if packed else _folded_network(backbone, self.dtype)
-        )
+        make_network = _PackedNetwork if packed else _folded_network
+        self._network: Network = make_network(backbone, self.dtype, num_motion_stages)
         _keep_memory()
 
     def is_of(self, backbone: ResNetModel) -> bool:
@@ -161,7 +163,7 @@ def _version(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _folded_network(backbone: ResNetModel, dtype: torch.dtype) -> Network:
+def _folded_network(backbone: ResNetModel, dtype: torch.dtype, num_motion_stages: int) -> Network:
     """A copy with each BatchNorm folded into its convolution."""
     folded = copy.deepcopy(backbone).requires_grad_(False)
     for layer in folded.modules():
@@ -174,7 +176,12 @@ def _folded_network(backbone: ResNetModel, dtype: torch.dtype) -> Network:
         elif isinstance(layer, nn.ReLU):
             layer.inplace = True
     folded.to(dtype, memory_format=torch.channels_last)
-    return lambda frames: folded(frames).pooler_output.flatten(1)
+
+    def network(frames: torch.Tensor) -> torch.Tensor:
+        outputs = folded(frames, output_hidden_states=True)
+        return features_of_maps(outputs.pooler_output, outputs.hidden_states, num_motion_stages)
+
+    return network
 
 
 def _folded_weights(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -211,28 +218,36 @@ def _can_be_packed(backbone: ResNetModel, dtype: torch.dtype) -> bool:
 class _PackedNetwork:
     """The model in oneDNN's fused convolutions: each adds, and cuts off below 0, what it has just computed."""
 
-    def __init__(self, backbone: ResNetModel, dtype: torch.dtype) -> None:
+    def __init__(self, backbone: ResNetModel, dtype: torch.dtype, num_motion_stages: int) -> None:
         embedder = backbone.embedder
         self._first = _PackedConvolution(embedder.embedder, dtype)
         self._first_pooler: Network = _max_pool_bfloat16 if dtype == torch.bfloat16 else embedder.pooler
-        self._layers = [
-            (
-                [_PackedConvolution(convolution, dtype) for convolution in layer.layer],
-                None if isinstance(layer.shortcut, nn.Identity) else _PackedConvolution(layer.shortcut, dtype),
-            )
+        self._stages = [
+            [
+                (
+                    [_PackedConvolution(convolution, dtype) for convolution in layer.layer],
+                    None if isinstance(layer.shortcut, nn.Identity) else _PackedConvolution(layer.shortcut, dtype),
+                )
+                for layer in stage.layers
+            ]
             for stage in backbone.encoder.stages
-            for layer in stage.layers
         ]
         self._last_pooler = backbone.pooler
+        self._motion_stages = motion_stages(len(self._stages), num_motion_stages)
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         hidden = self._first_pooler(self._first(frames, "relu"))
-        for (*convolutions, last), shortcut in self._layers:
-            residual = hidden if shortcut is None else shortcut(hidden, "none")
-            for convolution in convolutions:
-                hidden = convolution(hidden, "relu")
-            hidden = last.added_to(residual, hidden)
-        return self._last_pooler(hidden).flatten(1)
+        bands = []
+        for number, stage in enumerate(self._stages):
+            for (*convolutions, last), shortcut in stage:
+                residual = hidden if shortcut is None else shortcut(hidden, "none")
+                for convolution in convolutions:
+                    hidden = convolution(hidden, "relu")
+                hidden = last.added_to(residual, hidden)
+            if number in self._motion_stages:
+                # The next stage may write to this map.
+                bands.append(band_means(hidden))
+        return torch.cat([self._last_pooler(hidden).flatten(1), *reversed(bands)], dim=1)
 
 
 def _max_pool_bfloat16(hidden: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """ResNet-LSTM model: ResNet-50 turns each frame into a vector, an LSTM reads the vectors in order.
 
-Shapes: B batch, T frames, C colours, D frame feature size, H size of what the head reads of a frame, U LSTM units,
-L labels. Pictures are `height` by `width`.
+Shapes: B batch, T frames, P previous frames, C colours, D frame feature size, H size of what the head reads of a
+frame, U LSTM units, L labels. Pictures are `height` by `width`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_resnet_lstm import ResNetLSTMConfig
 from .device_precision import backbone_dtype
 from .folded_backbone import FoldedBackbone, can_be_folded
+from .frame_reading import features_of_maps
 from .known_score import KnownScore
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
 CompiledBackbone = Callable[[torch.Tensor], torch.Tensor]
 
-# The LSTM's hidden and cell state, [layers, B, U] each, and the last frame's features, [1, B, D].
+# The LSTM's hidden and cell state, [layers, B, U] each, and the last frames' features, [P, B, D].
 LSTMState = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 # Keeps the gradient of the root finite where nothing has changed.
@@ -83,8 +84,9 @@ class ResNetLSTMModelOutput(ModelOutput):
             What the head reads of each frame, beside the LSTM's output after that frame.
         frame_features (`torch.Tensor` of shape `[B, T, D]`):
             The backbone's features, which may be kept and passed again in place of the pixel values.
-        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
-            The LSTM's state after the last frame and that frame's features, to go on from.
+        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[P, B, D]`):
+            The LSTM's state after the last frame and the features of the last P frames, as many as the furthest of
+            `config.lags`, to go on from.
         hidden_states (`tuple` of `torch.Tensor` of shape `[B * T, channels, height, width]`, *optional*):
             The backbone's maps, when `output_hidden_states` is set and frames were passed: of its embedder and of each
             of its stages.
@@ -106,8 +108,8 @@ class ResNetLSTMForVideoClassificationOutput(ModelOutput):
             The clip's scores: the mean of `frame_logits` over its frames.
         frame_logits (`torch.Tensor` of shape `[B, T, L]`):
             What each frame adds to the decision, knowing the frames before it and none after it.
-        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[1, B, D]`):
-            The LSTM's state after the last frame and that frame's features.
+        lstm_state (`tuple` of three `torch.Tensor` of shape `[layers, B, U]`, `[layers, B, U]` and `[P, B, D]`):
+            The LSTM's state after the last frame and the features of the last P frames.
         clip_features (`torch.Tensor` of shape `[B, H]`):
             The mean over the frames of what the head reads.
         known_score (`torch.Tensor` of shape `[B]`, *optional*):
@@ -272,7 +274,9 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         if backbone is not None:
             _compiled_backbones[base] = backbone
         elif can_be_folded(base.backbone):
-            _compiled_backbones[base] = FoldedBackbone(base.backbone, base.inference_dtype)
+            _compiled_backbones[base] = FoldedBackbone(
+                base.backbone, base.inference_dtype, base.config.num_motion_stages
+            )
 
     def _set_backbone_training(self, *, weights: bool, batch_norm: bool) -> None:
         base: ResNetLSTMModel = self.base_model
@@ -376,13 +380,25 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             # Convolutions run a quarter faster on a CPU in this layout; on a GPU it is the one of the tensor cores.
             frames = frames.contiguous(memory_format=torch.channels_last)
             if self.gradient_checkpointing and self.training and not output_hidden_states:
-                features = self._checkpointed_backbone(frames)  # [B * T, D, 1, 1]
+                features = self._checkpointed_backbone(frames)
             else:
                 with self._chosen_precision(frames):
-                    outputs = self.backbone(frames, output_hidden_states=output_hidden_states)
-                features, hidden_states = outputs.pooler_output, outputs.hidden_states
-        features = features.flatten(1).to(self._head_dtype)  # [B * T, D]
-        return features.unflatten(0, (batch_size, num_frames)), hidden_states
+                    features, hidden_states = self.read_frames(frames)
+        features = features.to(self._head_dtype).unflatten(0, (batch_size, num_frames))
+        return features, hidden_states if output_hidden_states else None
+
+    def read_frames(self, frames: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """What the backbone's own modules compute.
+
+        Args:
+            frames: `[N, C, height, width]`.
+
+        Returns:
+            The features `[N, D]`, and the maps they were read from: the embedder's and each stage's.
+        """
+        outputs = self.backbone(frames, output_hidden_states=True)
+        features = features_of_maps(outputs.pooler_output, outputs.hidden_states, self.config.num_motion_stages)
+        return features, outputs.hidden_states
 
     def _chosen_precision(self, frames: torch.Tensor) -> AbstractContextManager[Any]:
         """The precision that `compile_for_inference` chose, for a backbone that cannot be folded."""
@@ -434,35 +450,43 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             if not can_be_folded(self.backbone):
                 _compiled_backbones.pop(self, None)
                 return None
-            compiled = _compiled_backbones[self] = FoldedBackbone(self.backbone, dtype)
+            compiled = FoldedBackbone(self.backbone, dtype, self.config.num_motion_stages)
+            _compiled_backbones[self] = compiled
         return compiled
 
     def _checkpointed_backbone(self, frames: torch.Tensor) -> torch.Tensor:
-        """What the backbone computes; of its activations only those between residual layers are kept."""
-        hidden_state = self.backbone.embedder(frames)
+        """As `read_frames`, without the maps; of the activations only those between residual layers are kept."""
+        hidden_states = [self.backbone.embedder(frames)]
         for stage in self.backbone.encoder.stages:
+            hidden_state = hidden_states[-1]
             for layer in stage.layers:
                 hidden_state = self._gradient_checkpointing_func(layer.__call__, hidden_state)
-        return self.backbone.pooler(hidden_state)
+            hidden_states.append(hidden_state)
+        return features_of_maps(self.backbone.pooler(hidden_states[-1]), hidden_states, self.config.num_motion_stages)
 
     def magnitudes(self, frame_features: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
-        """How large each feature of each frame is, and how large its change, sign left out; not yet normalised.
+        """How large the mean of each last map is, and how large the change of each feature; not yet normalised.
+
+        Of the bands only the change is read: where things are in a picture tells more of the place than of the action.
 
         Args:
             frame_features: `[B, T, D]`.
-            previous: `[B, 1, D]`, the features of the frame before the first of these; zeros if left out.
+            previous: `[B, P, D]`, the features of the frames before the first of these, if there are any.
 
         Returns:
             `[B, T, H]`.
         """
-        magnitudes = frame_features.abs()
+        magnitudes = [frame_features[..., : self.config.pooled_size].abs()]
         if self.config.temporal_change:
             if previous is None:
-                previous = torch.zeros_like(frame_features[:, :1])
-            change = frame_features - torch.cat([previous, frame_features[:, :-1]], dim=1)
-            magnitudes = torch.cat([magnitudes, change.abs()], dim=-1)
+                previous = self._frames_before(frame_features)
+            sequence = torch.cat([previous, frame_features], dim=1)  # [B, P + T, D]
+            num_previous, num_frames = previous.shape[1], frame_features.shape[1]
+            for lag in self.config.lags:
+                earlier = sequence.narrow(1, num_previous - lag, num_frames)
+                magnitudes.append((frame_features - earlier).abs())
         # The root keeps the few features that are strongly active from drowning the others.
-        return (magnitudes + _ROOT_EPS).sqrt()
+        return (torch.cat(magnitudes, dim=-1) + _ROOT_EPS).sqrt()
 
     def normalised(self, magnitudes: torch.Tensor) -> torch.Tensor:
         """What the head reads: each of `magnitudes` by its statistics, then each frame brought to one length.
@@ -518,6 +542,11 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     @_without_autocast
     def _read(self, frame_features: torch.Tensor, lstm_state: LSTMState | None) -> tuple[torch.Tensor, LSTMState]:
         """All that comes after the backbone: `[B, T, D]` -> `[B, T, H + U]`, and the state after the last frame."""
+        size = self.config.frame_feature_size
+        if frame_features.shape[-1] < size:
+            raise ValueError(f"frame_features of shape {list(frame_features.shape)}: [B, T, {size}] was expected.")
+        # What a model of more motion stages has computed begins with what this one reads.
+        frame_features = frame_features[..., :size]
         if lstm_state is None:
             lstm_state = self._initial_state(frame_features)
         hidden, cell, previous = (tensor.to(frame_features.dtype) for tensor in lstm_state)
@@ -526,7 +555,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             lstm_input = self.lstm_projection(self.dropout(hidden_state))
             lstm_output, (hidden, cell) = self._read_in_order(lstm_input, hidden, cell)  # [B, T, U]
             hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, H + U]
-        return hidden_state, (hidden, cell, frame_features[:, -1:].transpose(0, 1))
+        last_frames = torch.cat([previous, frame_features.transpose(0, 1)])[-len(previous) :]  # [P, B, D]
+        return hidden_state, (hidden, cell, last_frames)
 
     def _read_in_order(
         self, lstm_input: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor
@@ -550,7 +580,14 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
     def _initial_state(self, frame_features: torch.Tensor) -> LSTMState:
         batch_size = frame_features.shape[0]
         zeros = frame_features.new_zeros(self.config.num_lstm_layers, batch_size, self.config.lstm_hidden_size)
-        return zeros, zeros, frame_features.new_zeros(1, batch_size, self.config.frame_feature_size)
+        return zeros, zeros, self._frames_before(frame_features).transpose(0, 1)
+
+    def _frames_before(self, frame_features: torch.Tensor) -> torch.Tensor:
+        """What stands for the frames `[B, P, D]` before the first, which has not changed since."""
+        first = frame_features[:, :1]
+        if self.config.change_lags is None:
+            return torch.zeros_like(first)
+        return first.expand(-1, max(self.config.lags), -1)
 
 
 class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):

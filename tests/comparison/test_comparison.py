@@ -56,7 +56,7 @@ def features(clips: LabelledClips, tiny_backbone: Path, tmp_path_factory: pytest
 def features_of(clips: LabelledClips, tiny_backbone: Path, cache_dir: Path) -> FeaturesInMemory:
     model = ResNetLSTMForVideoClassification.from_backbone(tiny_backbone).resnet_lstm
     processor = ResNetLSTMVideoProcessor(size={"height": 32, "width": 32}, num_frames=6)
-    cache = FeatureCache(cache_dir, model.backbone, processor)
+    cache = FeatureCache(cache_dir, model, processor)
     extract_features(model, processor, cache, clips.files, [UNIFORM], num_workers=0)
     return FeaturesInMemory(cache)
 

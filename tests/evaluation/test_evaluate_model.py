@@ -29,7 +29,7 @@ def test_cached_features_and_whole_clips_score_the_same(
     tiny_dataset: VideoFolder,
     tmp_path: Path,
 ) -> None:
-    cache = FeatureCache(tmp_path, model.resnet_lstm.backbone, tiny_processor)
+    cache = FeatureCache(tmp_path, model.resnet_lstm, tiny_processor)
     cached = evaluate_model(model, tiny_processor, tiny_dataset, cache=cache, num_workers=0)
     whole = evaluate_model(model, tiny_processor, tiny_dataset)
     np.testing.assert_allclose(cached.logits, whole.logits, atol=1e-5)
@@ -48,7 +48,7 @@ def test_a_broken_clip_is_left_out_of_the_score(
     shutil.copytree(tiny_dataset.root, tmp_path / "dataset")
     folder = VideoFolder.open(tmp_path / "dataset")
     folder.path("test", folder.clips("test")[0]).write_bytes(b"no video")
-    cache = FeatureCache(tmp_path / "cache", model.resnet_lstm.backbone, tiny_processor)
+    cache = FeatureCache(tmp_path / "cache", model.resnet_lstm, tiny_processor)
     for report in (
         evaluate_model(model, tiny_processor, folder),
         evaluate_model(model, tiny_processor, folder, cache=cache, num_workers=0),

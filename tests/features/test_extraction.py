@@ -21,7 +21,7 @@ from resnet_lstm.features import UNIFORM, FeatureCache, View, clip_files, extrac
 def cache(
     tmp_path: Path, tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor
 ) -> FeatureCache:
-    return FeatureCache(tmp_path / "cache", tiny_model.resnet_lstm.backbone, tiny_processor)
+    return FeatureCache(tmp_path / "cache", tiny_model.resnet_lstm, tiny_processor)
 
 
 def test_features_are_those_of_the_model(

@@ -84,7 +84,7 @@ def test_features_are_those_of_the_cpu(
     caches = []
     for device in ("cpu", "cuda"):
         model = copy.deepcopy(tiny_model).to(device).resnet_lstm
-        caches.append(FeatureCache(tmp_path / device, model.backbone, tiny_processor))
+        caches.append(FeatureCache(tmp_path / device, model, tiny_processor))
         assert extract_features(model, tiny_processor, caches[-1], clips, views).extracted == 8
     for clip in clips:
         for view in views:

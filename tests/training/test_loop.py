@@ -46,7 +46,7 @@ class Runner:
         self.model = model = ResNetLSTMForVideoClassification.from_backbone(
             self.backbone, id2label=dict(enumerate(labels)), num_frames=6, lstm_hidden_size=12
         )
-        cache = FeatureCache(self.root / "cache", model.resnet_lstm.backbone, self.processor)
+        cache = FeatureCache(self.root / "cache", model.resnet_lstm, self.processor)
         datasets = {}
         for split, views in (("train", [UNIFORM, View("random-1-flip")]), ("validation", [UNIFORM])):
             clips = clip_files(self.folder, split)

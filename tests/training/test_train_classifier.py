@@ -24,6 +24,7 @@ COMPLETE = {
     "configuration_resnet_lstm.py",
     "device_precision.py",
     "folded_backbone.py",
+    "frame_reading.py",
     "known_score.py",
     "metrics.json",
     "model.safetensors",

@@ -41,7 +41,7 @@ def time_extraction(
 
     def extraction(number: int) -> None:
         with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache(root, model.backbone, processor)
+            cache = FeatureCache(root, model, processor)
             extract_features(model, processor, cache, clips, [UNIFORM], distributed=False)
 
     contenders = [
@@ -79,7 +79,7 @@ def _main(dataset: str, model_dir: str, num_clips: str, root: str) -> None:
     folder = VideoFolder.open(dataset)
     clips = [clip for split in SPLITS if folder.clips(split) for clip in clip_files(folder, split)]
     model, processor = load_model(model_dir)
-    cache = FeatureCache(root, model.resnet_lstm.backbone, processor)
+    cache = FeatureCache(root, model.resnet_lstm, processor)
     chosen = [clips[index] for index in np.linspace(0, len(clips) - 1, int(num_clips)).astype(int)]
     extract_features(model.resnet_lstm, processor, cache, chosen, [UNIFORM], distributed=False)
     # Linux counts in KiB, macOS in bytes.

@@ -45,7 +45,7 @@ class Recipe:
         model = ResNetLSTMForVideoClassification.from_backbone(backbone, id2label=dict(enumerate(label_names)), **head)
         if isinstance(self.head, Mapping):
             return model
-        return self.head(model.config.frame_feature_size, len(label_names))
+        return self.head(model.config.pooled_size, len(label_names))
 
     def training_settings(self, seed: int) -> TrainingSettings:
         """The settings of one training."""
@@ -82,9 +82,20 @@ RECIPES = {
             "early_stopping_patience": 5,
         },
     ),
-    DEFAULT: Recipe("the default: discriminant on frames and change, an LSTM beside it"),
+    DEFAULT: Recipe("the default: discriminant on frames and change, also in bands, an LSTM beside it"),
     "no-lstm": Recipe("the same without the LSTM", {"num_lstm_layers": 0}),
-    "no-change": Recipe("the same without the change between frames", {"temporal_change": False}),
+    "no-bands": Recipe(
+        "without the LSTM, and the change in bands of earlier stages",
+        {"num_motion_stages": 0, "num_lstm_layers": 0},
+    ),
+    "one-lag": Recipe(
+        "without the LSTM, and compared with the frame before alone", {"change_lags": [1], "num_lstm_layers": 0}
+    ),
+    "plain-change": Recipe(
+        "without the LSTM, and the last map against that of the frame before alone",
+        {"num_motion_stages": 0, "change_lags": [1], "num_lstm_layers": 0},
+    ),
+    "no-change": Recipe("the same without any change between frames", {"temporal_change": False}),
     "frames-only": Recipe("the same without either: order-blind", {"temporal_change": False, "num_lstm_layers": 0}),
     "no-refit": Recipe("the default, validation clips not trained on in the end", settings={"refit": False}),
     "by-gradient": Recipe(

@@ -28,8 +28,8 @@ class _WholeModel(nn.Module):
         self.model = model
 
     def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
-        features = self.model.resnet_lstm.backbone(pixel_values.flatten(0, 1)).pooler_output  # [B * T, D, 1, 1]
-        frame_features = features.flatten(1).unflatten(0, pixel_values.shape[:2])
+        features, _ = self.model.resnet_lstm.read_frames(pixel_values.flatten(0, 1))  # [B * T, D]
+        frame_features = features.unflatten(0, pixel_values.shape[:2])
         outputs = self.model(frame_features=frame_features)
         return {"logits": outputs.logits, "frame_logits": outputs.frame_logits, "frame_features": frame_features}
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import ResNetModel
 
 from ..device_precision import backbone_dtype, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
@@ -37,13 +36,14 @@ _ARCHITECTURE = (
 class FeatureCache:
     """The frame features of clips, one safetensors file for each clip and view.
 
-    A cache belongs to one backbone, one set of processor settings, one version of the decoder and one precision, and
-    lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a changed clip, weight or
-    setting is a miss, never a stale hit. Files appear whole or not at all, and processes may share a cache.
+    A cache belongs to one backbone, one reading of its maps, one set of processor settings, one version of the decoder
+    and one precision, and lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a
+    changed clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, and processes may
+    share a cache.
 
     Args:
         root: The folder of all caches.
-        backbone: Makes the features.
+        model: Its backbone makes the features.
         processor: Makes the backbone's input.
         precision: What the backbone computes in, see `device_precision`.
 
@@ -54,16 +54,17 @@ class FeatureCache:
     def __init__(
         self,
         root: str | os.PathLike[str],
-        backbone: ResNetModel,
+        model: ResNetLSTMModel,
         processor: ResNetLSTMVideoProcessor,
         precision: str = "fp32",
     ) -> None:
-        self.precision = precision_name(backbone_dtype(precision, backbone.device))
+        self.precision = precision_name(backbone_dtype(precision, model.device))
         settings = processor.to_dict()
         self.key: dict[str, Any] = {
-            "backbone": {name: getattr(backbone.config, name) for name in _ARCHITECTURE},
-            "backbone_sha256": state_dict_sha256(backbone),
+            "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
+            "backbone_sha256": state_dict_sha256(model.backbone),
             "decoder_version": DECODER_VERSION,
+            "num_motion_stages": len(model.config.motion_stage_sizes),
             "precision": self.precision,
             "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
         }
@@ -78,7 +79,7 @@ class FeatureCache:
         cls, root: str | os.PathLike[str], model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor
     ) -> FeatureCache:
         """The cache of what a model computes where no gradient is wanted, in the precision in which it does."""
-        return cls(root, model.backbone, processor, precision_name(model.inference_dtype or model.backbone.dtype))
+        return cls(root, model, processor, precision_name(model.inference_dtype or model.backbone.dtype))
 
     def path(self, clip_sha256: str, view: View) -> Path:
         """Where the features of a clip are, or would be."""

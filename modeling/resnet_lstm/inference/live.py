@@ -162,7 +162,7 @@ class LiveSession:
         expected = {
             "hidden": units,
             "cell": units,
-            "frame_features": [1, 1, config.frame_feature_size],
+            "frame_features": [max(config.lags), 1, config.frame_feature_size],
             "logit_sum": [config.num_labels],
             "feature_sum": [config.hidden_size],
             "weight": [],

@@ -370,9 +370,7 @@ def _extracted(
     options: RunOptions,
 ) -> tuple[list[ClipFile], list[int], FeatureCache]:
     """The clips whose features are in the cache, after extracting those that were missing, and the cache."""
-    cache = FeatureCache(
-        options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
-    )
+    cache = FeatureCache(options.cache_dir, model.resnet_lstm, processor, _backbone_precision(accelerator, options))
     extract_features(
         model.resnet_lstm,
         processor,
@@ -408,7 +406,7 @@ def _score(
     cache = None
     if model.resnet_lstm.backbone_is_frozen:
         cache = FeatureCache(
-            options.cache_dir, model.resnet_lstm.backbone, processor, _backbone_precision(accelerator, options)
+            options.cache_dir, model.resnet_lstm, processor, _backbone_precision(accelerator, options)
         )
     return evaluate_model(
         model,
@@ -465,7 +463,10 @@ def _write_card(
 def _head_in_words(config: ResNetLSTMConfig) -> str:
     read = "a classifier reads each frame"
     if config.temporal_change:
-        read += " and what has changed since the one before"
+        lags = " and ".join(str(lag) for lag in config.lags)
+        read += f" and what has changed since {'the one' if config.lags == [1] else f'those {lags}'} before"
+        if config.motion_stage_sizes:
+            read += ", in the whole picture and in bands of it"
     if not config.num_lstm_layers:
         return read
     layers = f"{config.num_lstm_layers} layer{'s' if config.num_lstm_layers > 1 else ''}"
