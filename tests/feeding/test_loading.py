@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,73 +12,108 @@ import torch
 from conftest import numbered_frames
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
 from resnet_lstm.data.video_encoding import write_video
-from resnet_lstm.feeding import LoadingError, default_num_workers, load_ahead, load_pictures
+from resnet_lstm.feeding import (
+    ClipPictures,
+    LoadingError,
+    PictureRequest,
+    UnreadableClip,
+    default_num_workers,
+    load_batches,
+    load_pictures,
+)
 from resnet_lstm.inference import FailedClip, predict_clips
 
 
-def process_of(item: int, num_threads: int) -> tuple[int, int, int]:
-    time.sleep(0.01 * (3 - item % 3))  # the later ones are ready first
-    return item, os.getpid(), torch.get_num_threads()
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Path]:
+    """Seven clips, the third of which is missing."""
+    paths = [write_video(tmp_path / f"{n}.mp4", numbered_frames(n)) for n in (3, 9, 12, 16, 20, 30)]
+    paths.insert(2, tmp_path / "missing.mp4")
+    return paths
 
 
-def shared_tensor(item: int, num_threads: int) -> torch.Tensor:
-    return torch.full((1000, 1000), item)
+class Killed:
+    """A source whose reader dies."""
 
-
-def killed(item: int, num_threads: int) -> int:
-    if item == 3:
+    def __fspath__(self) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
-    return item
+        raise AssertionError
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_items_come_in_their_order(num_workers: int) -> None:
-    loaded = list(load_ahead(process_of, range(20), num_workers, ahead=4))
-    assert [item for item, *_ in loaded] == list(range(20))
-    processes = {process for _, process, _ in loaded}
-    assert len(processes) <= max(1, num_workers)
-    assert (os.getpid() in processes) == (num_workers == 0)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_clips_come_in_their_order_and_one_that_is_missing_costs_only_itself(
+    tiny_processor: ResNetLSTMVideoProcessor, clips: list[Path], num_workers: int, batch_size: int
+) -> None:
+    requests = map(PictureRequest, clips)
+    sizes, index = [], 0
+    for batch in load_batches(tiny_processor, requests, batch_size=batch_size, num_workers=num_workers):
+        sizes.append(len(batch))
+        for loaded in batch:
+            if index == 2:
+                assert isinstance(loaded, UnreadableClip)
+                assert "missing.mp4" in loaded.error
+            else:
+                assert isinstance(loaded, ClipPictures)
+                # They are lent until the next batch.
+                assert torch.equal(loaded.pictures, load_pictures(clips[index], tiny_processor).pictures)
+            index += 1
+    assert sizes == ([1] * 7 if batch_size == 1 else [3, 3, 1])
 
 
-def test_a_process_that_decodes_has_one_thread() -> None:
-    assert {threads for *_, threads in load_ahead(process_of, range(4), 2, ahead=1)} == {1}
+def test_slots_are_used_again(tiny_processor: ResNetLSTMVideoProcessor, clips: list[Path]) -> None:
+    several = [clips[number % 2] for number in range(40)]
+    expected = [load_pictures(clip, tiny_processor).pictures for clip in clips[:2]]
+    places = set()
+    batches = load_batches(tiny_processor, map(PictureRequest, several), batch_size=2, num_workers=2)
+    for number, batch in enumerate(batches):
+        for offset, loaded in enumerate(batch):
+            assert isinstance(loaded, ClipPictures)
+            assert torch.equal(loaded.pictures, expected[(2 * number + offset) % 2])
+            assert loaded.pictures.is_shared()
+            places.add(loaded.pictures.data_ptr())
+    assert len(places) <= 8
+
+
+def test_pictures_of_any_size_pass(clips: list[Path]) -> None:
+    processor = ResNetLSTMVideoProcessor(num_frames=6, size={"shortest_edge": 24})
+    (batch,) = load_batches(processor, [PictureRequest(clips[0])], batch_size=4, num_workers=1)
+    assert isinstance(batch[0], ClipPictures)
+    assert torch.equal(batch[0].pictures, load_pictures(clips[0], processor).pictures)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_no_more_are_taken_than_are_needed_soon(num_workers: int) -> None:
-    taken: list[int] = []
+def test_no_more_are_taken_than_are_needed_soon(
+    tiny_processor: ResNetLSTMVideoProcessor, numbered_clip: Path, num_workers: int
+) -> None:
+    taken = 0
 
-    def endless() -> object:
+    def endless() -> Iterator[PictureRequest]:
+        nonlocal taken
         while True:
-            taken.append(len(taken))
-            yield taken[-1]
+            taken += 1
+            yield PictureRequest(numbered_clip)
 
-    loaded = load_ahead(process_of, endless(), num_workers, ahead=3)  # type: ignore[arg-type]
-    for _ in range(10):
-        next(loaded)
-    assert len(taken) <= 10 + max(num_workers + 3, torch.get_num_threads())
-    loaded.close()  # type: ignore[attr-defined]
-
-
-def test_tensors_pass_by_shared_memory() -> None:
-    for item, tensor in enumerate(load_ahead(shared_tensor, range(5), 2, ahead=2)):
-        assert tensor.is_shared()
-        assert (tensor == item).all()
+    batches = load_batches(tiny_processor, endless(), batch_size=2, num_workers=num_workers)
+    for _ in range(5):
+        next(batches)
+    assert taken <= 10 + num_workers + 2 * 2 + torch.get_num_threads()
 
 
-def test_a_process_that_dies_is_told_and_nothing_hangs() -> None:
+def test_a_process_that_dies_is_told_and_nothing_hangs(tiny_processor: ResNetLSTMVideoProcessor) -> None:
     with pytest.raises(LoadingError, match="one of 2 processes that decode has died"):
-        list(load_ahead(killed, range(10), 2, ahead=2))
+        list(load_batches(tiny_processor, [PictureRequest(Killed())], batch_size=2, num_workers=2))
 
 
-def test_nothing_is_left_behind_by_who_stops_early() -> None:
+def test_nothing_is_left_behind_by_who_stops_early(
+    tiny_processor: ResNetLSTMVideoProcessor, numbered_clip: Path
+) -> None:
     before = threading.active_count()
-    loaded = load_ahead(process_of, range(1000), 2, ahead=2)
-    process = next(loaded)[1]
-    loaded.close()  # type: ignore[attr-defined]
+    requests = (PictureRequest(numbered_clip) for _ in range(1000))
+    batches = load_batches(tiny_processor, requests, batch_size=2, num_workers=2)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
 
 
 def test_a_cpu_decodes_and_computes_in_turns() -> None:
@@ -104,11 +139,9 @@ def test_pictures_are_those_of_the_processor(tiny_processor: ResNetLSTMVideoProc
 def test_answers_do_not_depend_on_who_decodes(
     tiny_model: ResNetLSTMForVideoClassification,
     tiny_processor: ResNetLSTMVideoProcessor,
-    tmp_path: Path,
+    clips: list[Path],
     num_workers: int,
 ) -> None:
-    clips = [write_video(tmp_path / f"{n}.mp4", numbered_frames(n)) for n in (3, 9, 12, 20, 30)]
-    clips.insert(2, tmp_path / "missing.mp4")
     answers = list(predict_clips(tiny_model, tiny_processor, clips, batch_size=2, num_workers=num_workers))
     assert [answer.source for answer in answers] == clips
     assert isinstance(answers[2], FailedClip)
