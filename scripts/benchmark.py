@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -27,20 +26,23 @@ import transformers
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.benchmarking import Figure, figures_markdown, write_figures
 from resnet_lstm.benchmarking.anytime import time_anytime
-from resnet_lstm.benchmarking.clips import load_exports, time_clips
+from resnet_lstm.benchmarking.clips import load_models, time_clips
 from resnet_lstm.benchmarking.decoding import time_decoding
 from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
+from resnet_lstm.benchmarking.feeding import time_feeding
 from resnet_lstm.benchmarking.head_training import time_epochs
 from resnet_lstm.benchmarking.live import time_live, time_timelines
 from resnet_lstm.benchmarking.long_video import make_long_video
 from resnet_lstm.benchmarking.start import time_space_start, time_start
 from resnet_lstm.data import SPLITS, VideoFolder
+from resnet_lstm.device_precision import processor_name
 from resnet_lstm.features import FeatureCache, FeaturesInMemory, clip_files, default_cache_dir, extract_features
 from resnet_lstm.features.views import UNIFORM
+from resnet_lstm.feeding import default_num_workers
 from resnet_lstm.inference import find_sources, load_model
 from resnet_lstm.training.datasets import FeatureDataset
 
-DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "training", "start", "anytime")
+DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "feeding", "training", "start", "anytime")
 OTHER_PARTS = ("timeline", "memory", "space")
 ROUNDS, QUICK_ROUNDS = 15, 2
 LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE, TIMELINE_SIZE, TIMELINE_FPS = 600, (1280, 720), (640, 360), 4.0
@@ -67,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     rounds = QUICK_ROUNDS if args.quick else ROUNDS
     facts: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
+        "machine": {"processor": processor_name(), "threads": torch.get_num_threads()},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "dataset": args.dataset.name,
     }
@@ -76,9 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = VideoFolder.open(args.dataset)
         model, processor = load_model(str(args.model))
         files = [clip.path for clip in clip_files(folder, "test")]
-        models = {"torch": model}
-        if {"clips", "live", "timeline"} & set(args.parts):
-            models |= load_exports(str(args.model))
+        models = load_models(str(args.model)) if {"clips", "live", "timeline"} & set(args.parts) else {}
         if "clips" in args.parts:
             figures += time_clips(models, processor, files, rounds, args.peers)
         if "live" in args.parts:
@@ -94,6 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
             num_clips, num_rounds = (8, 1) if args.quick else (40, 5)
             clips = clip_files(folder, "test")[:num_clips]
             figures += time_extraction(model.resnet_lstm, processor, clips, num_rounds)
+        if "feeding" in args.parts:
+            clips = clip_files(folder, "test")[: 8 if args.quick else 128]
+            workers = default_num_workers("cuda")
+            figures += time_feeding(model.resnet_lstm, processor, clips, 1 if args.quick else 5, workers)
         if "training" in args.parts:
             figures += training(args, model, processor, folder, rounds)
         if "decoding" in args.parts:

@@ -10,6 +10,7 @@ import torch
 from torchvision.models.video import r3d_18, s3d
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
+from ..device_precision import has_fast_bfloat16, precision_name
 from ..inference import EXPORT_FORMATS, ClipPrediction, leave_cores_to, load_model, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -23,20 +24,26 @@ logger = logging.getLogger(__name__)
 Models = Mapping[str, ResNetLSTMForVideoClassification]
 
 
-def load_exports(name: str) -> dict[str, ResNetLSTMForVideoClassification]:
-    """The model in each runtime that is installed and that it was exported for.
+def load_models(name: str) -> dict[str, ResNetLSTMForVideoClassification]:
+    """The model in PyTorch and in each runtime that is installed and that it was exported for.
+
+    In bfloat16 too, where the processor is fast in it and the runtime computes in it.
 
     Args:
         name: A directory or a Hub id.
     """
     models = {}
+    precisions = ["fp32", "bf16"] if has_fast_bfloat16("cpu") else ["fp32"]
+    ways = [("torch", precision, False) for precision in precisions]
     for runtime in EXPORT_FORMATS:
-        for int8 in (False, True):
-            title = f"{runtime} {'int8' if int8 else 'fp32'}"
-            try:
-                models[title], _ = load_model(name, runtime=runtime, int8=int8)
-            except (ImportError, OSError, ValueError) as error:
-                logger.warning("%s is left out: %s", title, error)
+        ways += [(runtime, precision, False) for precision in precisions if runtime != "onnx" or precision == "fp32"]
+        ways.append((runtime, "auto", True))
+    for runtime, precision, int8 in ways:
+        title = f"{runtime} {'int8' if int8 else precision}"
+        try:
+            models[title], _ = load_model(name, runtime=runtime, int8=int8, precision=precision)
+        except (ImportError, OSError, ValueError) as error:
+            logger.warning("%s is left out: %s", title, error)
     return models
 
 
@@ -53,9 +60,13 @@ def time_clips(
         peers: Also time VideoMAE-base, r3d_18 and s3d, with random weights, on clips of the size each is made for.
     """
     plain = next(iter(models.values())).resnet_lstm
+    half = torch.bfloat16
     pixel_values = processor(files[0], return_tensors="pt")["pixel_values"]  # [1, T, C, height, width]
     flop = flop_of(plain.backbone, pixel_values[0])
     contenders = [matrix_multiply_limit(flop)]
+    in_half = [title for title in models if title.endswith(precision_name(half))]
+    if in_half:
+        contenders.append(matrix_multiply_limit(flop, half))
     for title, model in models.items():
         runtime = title.split()[0]
         contenders.append(Contender(f"file to top 5, {title}", _from_file(model, processor, files, runtime)))
@@ -66,7 +77,11 @@ def time_clips(
     if peers:
         contenders += _peers()
     seconds = time_in_turns(contenders, num_rounds, "clips")
-    return ratios("a clip of 16 frames", seconds, contenders[0].name)
+    figures = ratios("a clip of 16 frames", seconds, contenders[0].name)
+    if in_half:
+        own = {name: times for name, times in seconds.items() if name.endswith(precision_name(half))}
+        figures += ratios(f"a clip of 16 frames, {precision_name(half)}", own, contenders[1].name)
+    return figures
 
 
 def _from_file(

@@ -41,7 +41,7 @@ def time_extraction(
 
     def extraction(number: int) -> None:
         with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache(root, model, processor)
+            cache = FeatureCache.of_model(root, model, processor)
             extract_features(model, processor, cache, clips, [UNIFORM], distributed=False)
 
     contenders = [

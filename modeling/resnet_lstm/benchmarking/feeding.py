@@ -69,7 +69,7 @@ def time_feeding(
 
     def feed(number: int) -> None:
         with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache(root, instant.backbone, on_device)
+            cache = FeatureCache(root, instant, on_device)
             with _main_process_seconds(in_main, len(clips)):
                 extract_features(
                     instant,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..device_precision import precision_name
 from .turns import Contender
 
 _SIZE = 2048
@@ -22,16 +23,16 @@ def flop_of(module: nn.Module, *inputs: torch.Tensor) -> int:
     return counter.get_total_flops()
 
 
-def matrix_multiply_limit(flop: float) -> Contender:
-    """Multiplies float32 matrices of 2048 x 2048 for as long as so many operations take.
+def matrix_multiply_limit(flop: float, dtype: torch.dtype = torch.float32) -> Contender:
+    """Multiplies matrices of 2048 x 2048 for as long as so many operations take.
 
     PyTorch multiplies by one of two libraries, as a product or as a convolution of 1 x 1; on some processors one of
     them knows half of the instructions only. The faster one counts.
     """
     generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(_SIZE, _SIZE, generator=generator) for _ in range(2))
-    product = torch.empty(_SIZE, _SIZE)
-    pixels = torch.randn(1, _SIZE, 32, 64, generator=generator).contiguous(memory_format=torch.channels_last)
+    left, right = (torch.randn(_SIZE, _SIZE, generator=generator).to(dtype) for _ in range(2))
+    product = torch.empty(_SIZE, _SIZE, dtype=dtype)
+    pixels = torch.randn(1, _SIZE, 32, 64, generator=generator).to(dtype, memory_format=torch.channels_last)
     filters = right.reshape(_SIZE, _SIZE, 1, 1)
     multiply = min((lambda: torch.mm(left, right, out=product), lambda: F.conv2d(pixels, filters)), key=_seconds)
     times = max(1, round(flop / (2 * _SIZE**3)))
@@ -41,7 +42,7 @@ def matrix_multiply_limit(flop: float) -> Contender:
         for _ in range(times):
             multiply()
 
-    return Contender("matrix multiplications", run, per=times * 2 * _SIZE**3 / flop)
+    return Contender(f"matrix multiplications, {precision_name(dtype)}", run, per=times * 2 * _SIZE**3 / flop)
 
 
 @torch.inference_mode()
