@@ -476,6 +476,8 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         Returns:
             `[B, T, H]`.
         """
+        # What a model of more motion stages has computed begins with what this one reads.
+        frame_features = frame_features[..., : self.config.frame_feature_size]
         magnitudes = [frame_features[..., : self.config.pooled_size].abs()]
         if self.config.temporal_change:
             if previous is None:
