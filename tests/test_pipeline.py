@@ -30,6 +30,7 @@ from resnet_lstm.inference import ClipPrediction, predict_clips
 REMOTE_CODE = (
     "device_precision",
     "folded_backbone",
+    "frame_reading",
     "configuration_resnet_lstm",
     "known_score",
     "modeling_resnet_lstm",

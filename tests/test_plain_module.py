@@ -16,7 +16,6 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
-from torchao.quantization import Int8WeightOnlyConfig, quantize_
 from transformers import AutoModel, AutoModelForVideoClassification
 
 from resnet_lstm import ResNetLSTMForVideoClassification
@@ -256,7 +255,8 @@ def test_quantize_dynamic(model: Model, pixel_values: torch.Tensor, expected: to
 
 
 def test_torchao(model: Model, pixel_values: torch.Tensor, expected: torch.Tensor) -> None:
-    quantize_(model, Int8WeightOnlyConfig(version=2))
+    torchao = pytest.importorskip("torchao.quantization")
+    torchao.quantize_(model, torchao.Int8WeightOnlyConfig(version=2))
     assert_close(inferred(model, pixel_values), expected, atol=0.1)
 
 

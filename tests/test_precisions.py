@@ -76,7 +76,7 @@ def test_half_a_backbone_is_a_whole_answer(
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @torch.no_grad()
 def test_features_read_in_another_precision_give_the_same_answer(model: Model, dtype: torch.dtype) -> None:
-    features = 3 * torch.rand(2, 6, 16)
+    features = 3 * torch.rand(2, 6, model.config.frame_feature_size)
     expected = model(frame_features=features)
     outputs = model.to(dtype)(frame_features=features)
     torch.testing.assert_close(outputs.logits, expected.logits, rtol=0, atol=0)
@@ -106,7 +106,7 @@ def test_the_head_stays_as_it_is(model: Model, tmp_path: Path, dtype: torch.dtyp
 def test_autocast_leaves_the_head_in_float32(
     model: Model, pixel_values: torch.Tensor, dtype: torch.dtype, gradients: bool
 ) -> None:
-    features = 3 * torch.rand(2, 6, 16)
+    features = 3 * torch.rand(2, 6, model.config.frame_feature_size)
     with torch.set_grad_enabled(gradients):
         expected = model(frame_features=features).logits
         whole = model(pixel_values).logits

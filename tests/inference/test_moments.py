@@ -13,7 +13,7 @@ from resnet_lstm.inference.moments import Moments
 
 def noise(num_frames: int, seed: int = 0) -> torch.Tensor:
     """Features `[F, D]` that are nothing alike."""
-    return torch.rand(num_frames, 16, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(num_frames, 40, generator=torch.Generator().manual_seed(seed))
 
 
 @torch.inference_mode()
@@ -65,7 +65,7 @@ def test_what_happens_after_a_cut_does_not_change_what_happened_before(
     assert knowing_model.lstm_classifier is not None
     knowing_model.lstm_classifier.weight.data.zero_()  # the LSTM would carry something across
     knowing_model.classifier.weight.data *= 10
-    one, other = F.one_hot(torch.tensor([3, 8]), 16).float() * 10
+    one, other = F.one_hot(torch.tensor([3, 8]), 40).float() * 10
     alone, known_alone = moments_of(knowing_model, one.repeat(40, 1))
     scores, known = moments_of(knowing_model, torch.cat([one.repeat(40, 1), other.repeat(40, 1)]))
     np.testing.assert_allclose(scores[5:40], alone[5:], atol=0.05)

@@ -20,9 +20,9 @@ LABELS = ["jump", "run", "swim"]
 
 
 def brightness_features(frames: torch.Tensor) -> torch.Tensor:
-    """A backbone that tells dark, grey and bright frames apart: `[N, C, height, width]` -> `[N, 16]`."""
+    """A backbone that tells dark, grey and bright frames apart: `[N, C, height, width]` -> `[N, 40]`."""
     third = ((frames.mean(dim=(1, 2, 3)) + 2.2) / 4.8 * 3).long().clamp(0, 2)
-    return torch.nn.functional.one_hot(third, 16).float() * 10
+    return torch.nn.functional.one_hot(third, 40).float() * 10
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def brightness_model(tiny_model: ResNetLSTMForVideoClassification) -> ResNetLSTM
     """Dark frames are `jump`, grey ones `run` and bright ones `swim`; trained at 5 frames a second."""
     tiny_model.config.frames_per_second = 5.0
     tiny_model.compile_for_inference(brightness_features)
-    weight = torch.zeros(3, 32)
+    weight = torch.zeros(3, tiny_model.config.hidden_size)
     weight[[0, 1, 2], [0, 1, 2]] = 1.0
     tiny_model.set_classifier(weight, torch.zeros(3))
     assert tiny_model.lstm_classifier is not None

@@ -63,7 +63,7 @@ def test_another_runtime_gives_the_same_answers(
 ) -> None:
     records = []
     for name, way in (("torch", []), ("other", options)):
-        run = predict(exported_model_dir, numbered_clip, *way, "--json", tmp_path / name)
+        run = predict(exported_model_dir, numbered_clip, *way, "--precision", "fp32", "--json", tmp_path / name)
         assert run.returncode == 0, run.stderr
         records.append(json.loads((tmp_path / name).read_text()))
     for torch_answer, other_answer in zip(records[0]["top"], records[1]["top"], strict=True):

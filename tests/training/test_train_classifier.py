@@ -37,6 +37,7 @@ COMPLETE = {
     "training_curves.png",
     "training_log.jsonl",
     "video_decoding.py",
+    "video_inputs.py",
     "video_preprocessor_config.json",
     "video_processing_resnet_lstm.py",
 }
