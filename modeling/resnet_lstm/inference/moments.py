@@ -57,6 +57,8 @@ class Moments:
         # As wide as a clip: two standard deviations of the closeness in time.
         self._deviation = num_frames * stride / 2
         self._reach = round(3 * self._deviation)
+        # What a frame shows and what has just changed as a whole; the parts of the picture are too restless to compare.
+        self._alike_by = 2 * model.config.pooled_size
         # A frame is in no window that starts after it.
         self._longest_window = (num_frames - 1) * stride + 1
         self._frames: deque[_Frame] = deque()
@@ -113,7 +115,7 @@ class Moments:
         frames = [self._frames[number - self._first] for number in around]
         features = torch.stack([frame.features for frame in frames if frame.features is not None])  # [A, H]
         logits = torch.stack([frame.logit_sum / frame.num_windows for frame in frames])  # [A, L]
-        directions = F.normalize(features.float(), dim=1)
+        directions = F.normalize(features[:, : self._alike_by].float(), dim=1)
         likeness = directions[start - around.start : stop - around.start] @ directions.T  # [stop - start, A]
         steps = torch.arange(start, stop)[:, None] - torch.arange(around.start, around.stop)
         closeness = (-0.5 * (steps / self._deviation) ** 2).masked_fill(steps.abs() > self._reach, -torch.inf)
