@@ -57,8 +57,8 @@ class Moments:
         # As wide as a clip: two standard deviations of the closeness in time.
         self._deviation = num_frames * stride / 2
         self._reach = round(3 * self._deviation)
-        # What a frame shows and what has just changed as a whole; the parts of the picture are too restless to compare.
-        self._alike_by = 2 * model.config.pooled_size
+        # What a frame shows; what has changed is nothing in a first frame, and a great deal after a cut.
+        self._alike_by = model.config.pooled_size
         # A frame is in no window that starts after it.
         self._longest_window = (num_frames - 1) * stride + 1
         self._frames: deque[_Frame] = deque()
