@@ -53,6 +53,9 @@ def test_a_moment_is_a_clip_of_the_frames_around_it(knowing_model: ResNetLSTMFor
             # By the mean of the last map alone.
             likeness = F.cosine_similarity(features[moment, :16], features[:, :16])
             weights = torch.exp(5 * likeness - 0.5 * ((torch.arange(6) - moment) / 3) ** 2)
+            # Itself at the geometric mean of what it would count and what the next most alike does.
+            most_alike = torch.cat([weights[:moment], weights[moment + 1 :]]).max()
+            weights[moment] = (weights[moment] * most_alike).sqrt()
             weights /= weights.sum()
             torch.testing.assert_close(torch.from_numpy(scores[moment]), (weights @ frame_logits).softmax(dim=0))
             known_score = knowing_model.known_probability((weights @ features)[None])

@@ -119,7 +119,13 @@ class Moments:
         likeness = directions[start - around.start : stop - around.start] @ directions.T  # [stop - start, A]
         steps = torch.arange(start, stop)[:, None] - torch.arange(around.start, around.stop)
         closeness = (-0.5 * (steps / self._deviation) ** 2).masked_fill(steps.abs() > self._reach, -torch.inf)
-        weights = (_LIKENESS_WEIGHT * likeness + closeness.to(likeness.device)).softmax(dim=1)
+        log_weights = _LIKENESS_WEIGHT * likeness + closeness.to(likeness.device)
+        if len(frames) > 1:
+            # A frame is always like itself. Were that to count in full, one unlike all others would be a moment alone.
+            itself = steps.to(likeness.device) == 0
+            most_alike = log_weights.masked_fill(itself, -torch.inf).amax(dim=1, keepdim=True)
+            log_weights = torch.where(itself, (log_weights + most_alike) / 2, log_weights)
+        weights = log_weights.softmax(dim=1)
 
         known = self._model.known_probability((weights @ features.float()).to(features.dtype))
         while stop > len(self._results):
