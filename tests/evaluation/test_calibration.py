@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from resnet_lstm.evaluation import fit_temperature, reliability
-from resnet_lstm.evaluation.calibration import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
+from resnet_lstm.evaluation.calibration import (
+    HIGHEST_TEMPERATURE,
+    LOWEST_TEMPERATURE,
+    calibration_error_by_chance,
+)
 
 
 @pytest.fixture
@@ -27,6 +31,18 @@ def test_the_error_tells_honest_scores_from_boasting_ones(honest: tuple[np.ndarr
     assert reliability(logits, labels).expected_calibration_error < 0.02
     assert reliability(4 * logits, labels).expected_calibration_error > 0.1
     assert reliability(logits / 4, labels).expected_calibration_error > 0.1
+
+
+def test_true_probabilities_seem_wrong_on_few_clips(honest: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = honest
+    errors = [
+        reliability(logits[start : start + 100], labels[start : start + 100]).expected_calibration_error
+        for start in range(0, 4000, 100)
+    ]
+    by_chance = [calibration_error_by_chance(logits[start : start + 100]) for start in range(0, 4000, 100)]
+    assert np.mean(errors) > 0.05
+    assert np.mean(by_chance) == pytest.approx(np.mean(errors), rel=0.1)
+    assert calibration_error_by_chance(logits) < 0.02
 
 
 def test_bins_hold_all_clips_and_the_error_is_their_mean_distance() -> None:

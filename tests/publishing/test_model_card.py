@@ -236,5 +236,6 @@ def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:
     text = card_text(tmp_path, figures, model_facts=MODEL | {"temperature": 1.25})
     section = text[text.index("## Calibration") : text.index("## Limits")]
     assert f"{figures['calibration_error']:.3f} apart" in section
+    assert f"true probabilities would be {figures['calibration_error_by_chance']:.3f} apart" in section
     assert "temperature of 1.250" in section
     assert "](reliability.png)" in section

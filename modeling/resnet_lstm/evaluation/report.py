@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..whole_file import written_whole
-from .calibration import reliability
+from .calibration import calibration_error_by_chance, reliability
 from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups
 from .metrics import TOP_K, Metrics, checked_predictions, compute_metrics, log_probabilities
 from .plots import plot_confusion_matrix, plot_per_class_f1, plot_reliability
@@ -79,6 +79,7 @@ class EvaluationReport:
             **self.metrics.to_dict(),
             **figures,
             "calibration_error": reliability(self.logits, self.labels).expected_calibration_error,
+            "calibration_error_by_chance": calibration_error_by_chance(self.logits),
             "bootstrap": {
                 "unit": "group",
                 "confidence": self.confidence,
@@ -137,7 +138,8 @@ class EvaluationReport:
         rows.append(("balanced accuracy", percent(metrics.balanced_accuracy), "", split))
         rows.append(("loss", f"{metrics.loss:.3f}", "", split))
         error = reliability(self.logits, self.labels).expected_calibration_error
-        rows.append(("calibration error", f"{error:.3f}", "", split))
+        by_chance = calibration_error_by_chance(self.logits)
+        rows.append(("calibration error", f"{error:.3f}", f"{by_chance:.3f} by chance", split))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

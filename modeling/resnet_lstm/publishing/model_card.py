@@ -283,12 +283,18 @@ def _picture(name: str, title: str) -> str:
     return f"![{title}]({name})"
 
 
+def _by_chance(metrics: Mapping[str, Any]) -> str:
+    # Reports of earlier versions do not tell it.
+    by_chance = metrics.get("calibration_error_by_chance")
+    return "" if by_chance is None else f"; true probabilities would be {by_chance:.3f} apart by chance"
+
+
 def _calibration(metrics: Mapping[str, Any], model_facts: ModelFacts, has_picture: bool) -> str:
     paragraphs = [
         "## Calibration",
         "A score is meant to be a probability: of the clips with a score of four fifths, four in five should be "
         f"right. On the {_split(metrics)} the two are {metrics['calibration_error']:.3f} apart on average (expected "
-        f"calibration error), and the loss is {metrics['loss']:.3f} nats.",
+        f"calibration error{_by_chance(metrics)}), and the loss is {metrics['loss']:.3f} nats.",
     ]
     if model_facts.get("temperature", 1.0) != 1.0:
         paragraphs.append(
