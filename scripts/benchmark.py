@@ -28,6 +28,7 @@ from resnet_lstm.benchmarking import Figure, figures_markdown, write_figures
 from resnet_lstm.benchmarking.anytime import time_anytime
 from resnet_lstm.benchmarking.clips import load_models, time_clips
 from resnet_lstm.benchmarking.decoding import time_decoding
+from resnet_lstm.benchmarking.device import time_device
 from resnet_lstm.benchmarking.extraction import peak_memory_of_extraction, time_extraction
 from resnet_lstm.benchmarking.feeding import time_feeding
 from resnet_lstm.benchmarking.head_training import time_epochs
@@ -43,7 +44,7 @@ from resnet_lstm.inference import find_sources, load_model
 from resnet_lstm.training.datasets import FeatureDataset
 
 DEFAULT_PARTS = ("clips", "live", "decoding", "extraction", "feeding", "training", "start", "anytime")
-OTHER_PARTS = ("timeline", "memory", "space")
+OTHER_PARTS = ("timeline", "memory", "space", "gpu")
 ROUNDS, QUICK_ROUNDS = 15, 2
 LONG_VIDEO_SECONDS, LONG_VIDEO_SIZE, TIMELINE_SIZE, TIMELINE_FPS = 600, (1280, 720), (640, 360), 4.0
 
@@ -98,6 +99,11 @@ def main(arguments: list[str] | None = None) -> int:
             clips = clip_files(folder, "test")[: 8 if args.quick else 128]
             workers = default_num_workers("cuda")
             figures += time_feeding(model.resnet_lstm, processor, clips, 1 if args.quick else 5, workers)
+        if "gpu" in args.parts:
+            if model.device.type != "cuda":
+                raise ValueError("part gpu: there is no CUDA GPU.")
+            clips = clip_files(folder, "test")
+            figures += time_device(model, processor, clips[:32] if args.quick else clips, 1 if args.quick else 5)
         if "training" in args.parts:
             figures += training(args, model, processor, folder, rounds)
         if "decoding" in args.parts:
