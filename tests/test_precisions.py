@@ -34,9 +34,20 @@ def make_real(model: Model) -> None:
     model.resnet_lstm.set_feature_statistics(mean, variance)
 
 
+def make_variances_real(model: Model) -> None:
+    """Give a BatchNorm of the backbone a variance as those of the usual ResNet-50 have, beyond float16's numbers."""
+    layer = model.resnet_lstm.backbone.embedder.embedder
+    scale = 1000.0
+    with torch.no_grad():
+        layer.convolution.weight *= scale
+        layer.normalization.running_mean *= scale
+        layer.normalization.running_var.copy_(layer.normalization.running_var.clamp_min(0.2) * scale**2)
+
+
 @pytest.fixture
 def model(knowing_model: Model) -> Model:
     make_real(knowing_model)
+    make_variances_real(knowing_model)
     return knowing_model
 
 
@@ -96,6 +107,9 @@ def test_the_head_stays_as_it_is(model: Model, tmp_path: Path, dtype: torch.dtyp
     for halved in loaded:
         assert halved.dtype == dtype
         assert halved.resnet_lstm.backbone.dtype == dtype
+        for name, module in halved.resnet_lstm.backbone.named_modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.running_var.dtype == torch.float32, name
         assert head_tensors(halved).keys() == expected.keys()
         for name, tensor in head_tensors(halved).items():
             torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0, msg=name)

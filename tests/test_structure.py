@@ -21,6 +21,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "training": {"data", "evaluation", "features", "feeding", "inference", "publishing"},
     "comparison": {"data", "evaluation", "features", "inference", "training"},
     "benchmarking": {"data", "evaluation", "features", "feeding", "inference", "training"},
+    "commands": {
+        *("data", "feeding", "features", "inference", "exporting", "evaluation", "publishing", "training"),
+        *("comparison", "benchmarking"),
+    },
 }
 
 

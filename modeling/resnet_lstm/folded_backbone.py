@@ -111,7 +111,8 @@ def _is_plain(tensor: torch.Tensor, backbone: ResNetModel) -> bool:
         and tensor.device == backbone.device
         # Another process may write to it, and no version tells.
         and not (tensor.device.type == "cpu" and tensor.is_shared())
-        and (tensor.dtype == backbone.dtype or not tensor.is_floating_point())
+        # BatchNorm stays in float32 in a model of half precision.
+        and (tensor.dtype in (backbone.dtype, torch.float32) or not tensor.is_floating_point())
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
@@ -38,7 +39,12 @@ def load_model(
         raise ValueError(f"runtime {runtime!r}: must be one of {', '.join(RUNTIMES)}.")
     if int8 and runtime == "torch":
         raise ValueError(f"int8 needs an exported model: runtime must be {' or '.join(EXPORT_FORMATS)}, not torch.")
-    config = AutoConfig.from_pretrained(name)
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except HFValidationError as error:
+        raise FileNotFoundError(
+            f"{name}: there is no such directory, and nothing on the Hub has such a name."
+        ) from error
     if not isinstance(config, ResNetLSTMConfig):
         raise ValueError(  # noqa: TRY004 - a user named the wrong model
             f"{name}: is a {config.model_type} model; a {ResNetLSTMConfig.model_type} one was expected."
