@@ -47,7 +47,7 @@ def test_a_damaged_export_is_refused(own_dir: Path, export: Export) -> None:
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_what_was_not_exported_names_the_command(model_dir: Path, int8: bool) -> None:
-    command = f"python scripts/export.py {model_dir} --format openvino" + (" --int8 --dataset" if int8 else "")
+    command = f"resnet-lstm export {model_dir} --format openvino" + (" --int8 --dataset" if int8 else "")
     with pytest.raises(FileNotFoundError, match=f"not exported.*{command}"):
         load_model(str(model_dir), runtime="openvino", int8=int8)
 

@@ -25,7 +25,7 @@ def load_model(
     Args:
         name: A directory or a Hub id.
         runtime: What computes the frame features where no gradients are wanted: "torch", on the GPU if there is one;
-            "onnx" or "openvino", on the CPU, from what `scripts/export.py` has made of the model.
+            "onnx" or "openvino", on the CPU, from what `resnet-lstm export` has made of the model.
         int8: Take the export that computes them with 8-bit integers.
         precision: What they are computed in, see `device_precision`: "auto", "fp32", "bf16" or "fp16". Of an export
             with 8-bit integers, what is not computed with these.
