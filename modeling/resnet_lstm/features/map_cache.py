@@ -51,7 +51,9 @@ class MapCache:
         )
 
         def read(pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            read = folded.before_last_stage(pixel_values.flatten(0, 1))
+            maps, bands = folded.before_last_stage(pixel_values.flatten(0, 1))
+            # The order of "channels last", in which they are computed.
+            read = (maps.permute(0, 2, 3, 1), bands)
             return tuple(tensor.unflatten(0, pixel_values.shape[:2]) for tensor in read)
 
         return read
@@ -65,17 +67,15 @@ class MapCache:
         return self.path(clip_sha256, view).is_file()
 
     def load(self, clip_sha256: str, view: View) -> tuple[torch.Tensor, torch.Tensor]:
-        """The maps of a clip, `[T, channels, rows, columns]` in the cache's precision, and the bands `[T, D - C]`.
+        """The maps of a clip, `[T, rows, columns, channels]` in the cache's precision, and the bands `[T, D - C]`.
 
         Raises:
             FileNotFoundError: They are not there.
             ValueError: Their file is damaged.
         """
         kept = load_kept(self.path(clip_sha256, view))
-        return kept["maps"].permute(0, 3, 1, 2), kept["bands"]
+        return kept["maps"], kept["bands"]
 
     def save(self, clip_sha256: str, view: View, maps: torch.Tensor, bands: torch.Tensor) -> None:
-        """Keep the maps and the bands of a clip."""
-        # In the order of "channels last", in which they are computed and read.
-        tensors = {"maps": maps.permute(0, 2, 3, 1), "bands": bands.float()}
-        keep(self.path(clip_sha256, view), tensors)
+        """Keep the maps and the bands of a clip, as `load` gives them."""
+        keep(self.path(clip_sha256, view), {"maps": maps, "bands": bands.float()})
