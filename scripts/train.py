@@ -4,10 +4,11 @@
     python scripts/train.py --dataset data/mine --output runs/mine --num-views 4 --learning-rate 5e-4
     python scripts/train.py --dataset user/mine --output runs/mine
     python scripts/train.py --dataset data/mine --output runs/mine --resume
-    accelerate launch scripts/train.py --dataset data/mine --output runs/tuned --train-backbone --precision bf16
+    python scripts/train.py --dataset data/mine --output runs/tuned --unfreeze last_stage
 
-The backbone is frozen unless --train-backbone is given; its features are computed once and kept, the classifier is
-fitted to them in closed form, and the LSTM learns what that leaves. The output directory holds all that
+The backbone is frozen: its features are computed once and kept, the classifier is fitted to them in closed form, and
+the LSTM learns what that leaves. With --unfreeze the backbone is then tuned, and kept so if it does better on the
+validation clips. The output directory holds all that
 `pipeline("video-classification", model=DIR, trust_remote_code=True)` needs, and the figures.
 """
 
@@ -17,6 +18,7 @@ import logging
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from accelerate import PartialState
@@ -27,7 +29,7 @@ from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcess
 from resnet_lstm.data import open_dataset
 from resnet_lstm.device_precision import PRECISIONS
 from resnet_lstm.features import default_cache_dir
-from resnet_lstm.training import RunOptions, TrainingSettings, is_finished, train_classifier
+from resnet_lstm.training import RunOptions, TrainingSettings, TuningSettings, is_finished, train_classifier
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Arguments:
         default=os.environ.get("RESNET50_PATH", "microsoft/resnet-50"),
         metadata={"help": "Directory or Hub id of a ResNet in the layout of microsoft/resnet-50."},
     )
-    train_backbone: bool = field(default=False, metadata={"help": "Train the backbone too, end to end on the clips."})
+    train_backbone: bool = field(default=False, metadata={"help": "The same as --unfreeze all."})
     num_frames: int = field(default=16, metadata={"help": "Frames of a clip."})
     num_lstm_layers: int = field(default=1, metadata={"help": "0 leaves the LSTM out."})
     lstm_hidden_size: int = field(default=256, metadata={"help": "Units of an LSTM layer."})
@@ -64,8 +66,8 @@ class Arguments:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = HfArgumentParser((Arguments, TrainingSettings), description=__doc__)
-    args, settings, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    parser = HfArgumentParser((Arguments, TrainingSettings, TuningSettings), description=__doc__)
+    args, settings, tuning, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
     if unknown:
         parser.error(f"unknown arguments: {' '.join(unknown)}")
     if args.resume and is_finished(args.output):
@@ -73,17 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
 
-    def build_model(**config: object) -> ResNetLSTMForVideoClassification:
-        model = ResNetLSTMForVideoClassification.from_backbone(args.backbone, **config)
-        if args.train_backbone:
-            model.unfreeze_backbone()
-        return model
-
+    if args.train_backbone:
+        tuning.unfreeze = "all"
     try:
         trained = train_classifier(
             open_dataset(args.dataset),
             args.output,
-            build_model,
+            partial(ResNetLSTMForVideoClassification.from_backbone, args.backbone),
             ResNetLSTMVideoProcessor(num_frames=args.num_frames),
             settings,
             RunOptions(
@@ -103,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
                 "dropout": args.dropout,
             },
             base_model=None if Path(args.backbone).exists() else args.backbone,
-            train_baseline=args.baseline and not args.train_backbone,
+            train_baseline=args.baseline and tuning.unfreeze == "none",
+            tuning=tuning,
         )
     except (OSError, ValueError, StrictDataclassError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -112,6 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
         result = trained.result
         best = "none was better than the start" if result.best_epoch is None else f"the best was {result.best_epoch}"
         print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; {best}")
+        if trained.tuning is not None:
+            print("\n".join(f"{name}: {value}" for name, value in trained.tuning.in_words().items()))
         for report in (trained.report, trained.baseline):
             if report is not None:
                 print(f"\n{report.summary()}")

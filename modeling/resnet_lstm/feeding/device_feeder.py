@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class HalvingBatches(Generic[_Computed]):
     """
 
     def __init__(self, compute: Callable[[torch.Tensor], _Computed]) -> None:
-        self._compute = compute
+        self._compute: Callable[[torch.Tensor], _Computed] = compute
         self.size: int | None = None
 
     def __call__(self, batch: torch.Tensor) -> _Computed:
@@ -107,8 +107,8 @@ class HalvingBatches(Generic[_Computed]):
 
 def _joined(parts: list[_Computed]) -> _Computed:
     if isinstance(parts[0], torch.Tensor):
-        return torch.cat(cast(list[torch.Tensor], parts))
-    return cast(_Computed, tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+        return torch.cat(parts)
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
 
 def default_batch_size(device: torch.device | str) -> int:

@@ -90,12 +90,15 @@ class TrainingResult:
         best_epoch: The epoch whose weights were kept; None where no epoch was better than the start.
         seconds: Training time, interruptions left out.
         start: The validation figures before the first epoch, where the start may be kept.
+        validation: `loss`, `top1` and `macro_f1` of what was kept on the validation clips, before it was trained on
+            them too; None where there are none.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int | None
     seconds: float
     start: dict[str, float] | None = None
+    validation: dict[str, float] | None = None
 
 
 class TrainingLoop:

@@ -14,14 +14,16 @@ class TuningSettings:
         default="none",
         metadata={
             "help": "What of the backbone is tuned after the frozen model was fitted: none of it, its last stage on "
-            "maps that are computed once and kept (6.7 MB a clip and view), or all of it, end to end on augmented clips."
+            "maps that are computed once and kept (6.7 MB a clip and view), or all of it, on augmented clips."
         },
     )
     tuning_epochs: int = field(default=2, metadata={"help": "Epochs of tuning."})
     tuning_learning_rate: float = field(
         default=1e-5, metadata={"help": "Highest learning rate of the last stage while it is tuned."}
     )
-    tuning_batch_size: int = field(default=8, metadata={"help": "Clips a step of tuning, over all processes together."})
+    tuning_batch_size: int = field(
+        default=8, metadata={"help": "Clips a step of tuning, over all processes together."}
+    )
     tuning_views: int = field(
         default=1, metadata={"help": "Views of each clip whose maps are kept to tune the last stage on."}
     )
