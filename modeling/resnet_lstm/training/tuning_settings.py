@@ -17,7 +17,7 @@ class TuningSettings:
             "maps that are computed once and kept (6.7 MB a clip and view), or all of it, on augmented clips."
         },
     )
-    tuning_epochs: int = field(default=2, metadata={"help": "Epochs of tuning."})
+    tuning_epochs: int = field(default=1, metadata={"help": "Epochs of tuning."})
     tuning_learning_rate: float = field(
         default=1e-5, metadata={"help": "Highest learning rate of the last stage while it is tuned."}
     )
@@ -33,4 +33,7 @@ class TuningSettings:
     pull_to_pretrained: float = field(
         default=0.0, metadata={"help": "Strength of the pull of tuned weights to the pretrained ones (L2-SP)."}
     )
-    tuning_label_smoothing: float = field(default=0.1, metadata={"help": "Label smoothing of the tuning loss."})
+    tuning_label_smoothing: float = field(
+        default=0.0,
+        metadata={"help": "Label smoothing of the tuning loss; much of it flattens a classifier that stays as it is."},
+    )
