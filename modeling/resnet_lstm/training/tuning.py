@@ -1,10 +1,10 @@
 """A pretrained backbone is tuned, carefully, and no more of it kept than does better on validation clips.
 
-It begins at the frozen model with its classifier in closed form, which stays as it is: the features move. To the loss a
-training clip looks as sure and as wrong as it is to a classifier that was fitted without its group.
-Then, at a few points on the line from the pretrained to the tuned weights, the features are computed anew and the
-classifier is fitted to them again. The point that does best on the validation clips is kept. The frozen model is the
-first of them, so that the result is never below it there.
+It begins at the frozen model with its classifier in closed form, which stays as it is: the features move. A training
+clip looks to the loss as it does to a classifier that was fitted without its group. Then, at a few points on the line
+from the pretrained to the tuned weights, the features are computed anew and the classifier is fitted to them again.
+The point that does best on the validation clips is kept. The frozen model is the first of them, so that the result is
+never below it there.
 """
 
 from __future__ import annotations
