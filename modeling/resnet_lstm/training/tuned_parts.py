@@ -62,8 +62,10 @@ class TunedByMaps(nn.Module):
             bands: `[B, T, D - pooled_size]`.
         """
         backbone = self.model.resnet_lstm.backbone
+        # In channels_last PyTorch 2.14's backward pass corrupts memory in stages of few channels.
+        frames = maps.flatten(0, 1).permute(0, 3, 1, 2).contiguous().to(self.dtype)
         with torch.autocast(maps.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            last_maps = backbone.encoder.stages[-1](maps.flatten(0, 1).permute(0, 3, 1, 2).to(self.dtype))
+            last_maps = backbone.encoder.stages[-1](frames)
         pooled = backbone.pooler(last_maps.float()).flatten(1).unflatten(0, maps.shape[:2])  # [B, T, pooled_size]
         output: ResNetLSTMForVideoClassificationOutput = self.model(
             frame_features=torch.cat([pooled, bands.float()], dim=-1)
