@@ -26,7 +26,7 @@ def test_an_export_of_other_weights_is_refused(own_dir: Path, runtime: str, int8
     weights = load_file(own_dir / "model.safetensors")
     weights["classifier.bias"] += 1
     save_file(weights, own_dir / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=rf"stale.*export\.py {own_dir} --format {runtime}"):
+    with pytest.raises(ValueError, match=rf"stale.*resnet-lstm export {own_dir} --format {runtime}"):
         load_model(str(own_dir), runtime=runtime, int8=int8)
 
 

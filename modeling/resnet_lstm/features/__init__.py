@@ -3,7 +3,6 @@
 from ..cache_location import default_cache_dir
 from .cache import FeatureCache, FeaturesInMemory
 from .extraction import ClipFile, Extraction, clip_files, extract_features
-from .map_cache import MapCache
 from .views import UNIFORM, View, training_views
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "Extraction",
     "FeatureCache",
     "FeaturesInMemory",
-    "MapCache",
     "View",
     "clip_files",
     "default_cache_dir",
