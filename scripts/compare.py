@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from resnet_lstm.commands import run_command
+from resnet_lstm_command import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

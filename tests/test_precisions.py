@@ -11,6 +11,7 @@ import torch
 from transformers import pipeline
 
 from resnet_lstm import ResNetLSTMForVideoClassification
+from resnet_lstm.folded_backbone import can_be_folded
 
 Model = ResNetLSTMForVideoClassification
 HALVES = [torch.float16, torch.bfloat16]
@@ -92,6 +93,15 @@ def test_features_read_in_another_precision_give_the_same_answer(model: Model, d
     outputs = model.to(dtype)(frame_features=features)
     torch.testing.assert_close(outputs.logits, expected.logits, rtol=0, atol=0)
     torch.testing.assert_close(outputs.known_score, expected.known_score, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_what_is_folded_in_half_precision_is_all_of_it(model: Model, dtype: torch.dtype) -> None:
+    backbone = model.to(dtype).resnet_lstm.backbone
+    assert can_be_folded(backbone)
+    # A convolution of another dtype than the rest is no plain backbone; a BatchNorm of float32 is.
+    backbone.encoder.stages[-1].layers[-1].layer[-1].convolution.float()
+    assert not can_be_folded(backbone)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)

@@ -77,8 +77,10 @@ def _leaving_float32(convert: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
 
 
 def _apply_to_backbone(module: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """As `module._apply(convert)`, but BatchNorm stays in float32: the largest variance of the usual ResNet-50 is
-    134,940, and the largest number of float16 65,504."""
+    """As `module._apply(convert)`, but BatchNorm stays in float32.
+
+    The largest variance of the usual ResNet-50 is 134,940, and the largest number of float16 65,504.
+    """
     for child in module.children():
         _apply_to_backbone(child, convert)
     module._apply(_leaving_float32(convert) if isinstance(module, nn.BatchNorm2d) else convert, recurse=False)

@@ -13,7 +13,7 @@ import pytest
 
 import resnet_lstm
 from conftest import SCRIPTS
-from resnet_lstm.commands import COMMANDS, main
+from resnet_lstm_command import COMMANDS, main
 
 MOST_LINES = 60
 
@@ -41,7 +41,7 @@ def test_help_fits_a_screen(
     assert str(tmp_path) not in help_text
     assert str(Path.home()) not in help_text
     assert not re.findall(r"--\w+_\w+", help_text)
-    assert COMMANDS[command].summary.rstrip(".") in help_text
+    assert COMMANDS[command].summary in help_text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -63,6 +63,22 @@ def test_the_overview_names_all(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["fly"])
     assert "fly" in capsys.readouterr().err
+
+
+def test_who_only_asks_what_there_is_does_not_wait_for_pytorch() -> None:
+    code = "import sys, resnet_lstm_command as c; c.main([]); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "benchmark"])
+def test_a_dataset_is_named_in_one_of_two_ways(command: str, tmp_path: Path) -> None:
+    parse_arguments = importlib.import_module(f"resnet_lstm.commands.{command}").parse_arguments
+    model = str(tmp_path)
+    for ways in (["--dataset", "data"], ["data"]):
+        assert Path(parse_arguments([model, *ways]).dataset) == Path("data")
+    for mistake in ([], ["data", "--dataset", "data"]):
+        with pytest.raises(SystemExit, match="2"):
+            parse_arguments([model, *mistake])
 
 
 def test_both_spellings_and_both_ways_of_a_switch_are_understood() -> None:
@@ -97,7 +113,7 @@ def test_the_module_and_the_scripts_are_the_same_commands() -> None:
         return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout
 
     assert shown("-m", "resnet_lstm", "env", "--help") == shown(
-        "-c", "import sys; from resnet_lstm.commands import main; sys.exit(main(['env', '--help']))"
+        "-c", "import sys; from resnet_lstm_command import main; sys.exit(main(['env', '--help']))"
     )
     scripts = {path.stem for path in SCRIPTS.glob("*.py")}
     assert scripts >= {"train", "extract_features", "evaluate", "predict", "publish"}

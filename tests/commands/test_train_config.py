@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resnet_lstm.commands import main
 from resnet_lstm.commands.config_file import arguments_of, write_config
 from resnet_lstm.commands.train import parse_arguments
 from resnet_lstm.data import VideoFolder
+from resnet_lstm_command import main
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_a_file_gives_options_and_the_command_line_goes_before(tmp_path: Path, suffix: str) -> None:
     options = {"dataset": "data/mine", "num-views": 4, "flip": False, "learning_rate": 0.01, "report-to": ["wandb"]}
+    options |= {"resume": False, "overwrite": True, "train_backbone": False}
     path = tmp_path / f"train.{suffix}"
     path.write_text(json.dumps(options) if suffix == "json" else yaml.safe_dump(options))
     args = parse_arguments(["--config", str(path), "--output", "runs/x", "--num-views", "2"])
     assert (args.dataset, args.num_views, args.flip, args.learning_rate) == ("data/mine", 2, False, 0.01)
-    assert args.report_to == ["wandb"]
+    assert (args.report_to, args.resume, args.overwrite) == (["wandb"], False, True)
 
 
 def test_what_is_written_down_is_read_again_without_paths_of_the_machine(tmp_path: Path) -> None:

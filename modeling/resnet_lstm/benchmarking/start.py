@@ -43,7 +43,7 @@ def time_start(
         Contender(libraries, lambda number: _run_python("-c", libraries)),
         Contender(
             "resnet-lstm predict, cold",
-            lambda number: _run_python("-m", "resnet_lstm", "predict", str(model_dir), str(clip)),
+            lambda number: _run_python("-m", "resnet_lstm_command", "predict", str(model_dir), str(clip)),
         ),
         Contender("the same, warm", lambda number: list(predict_clips(model, processor, [clip]))),
     ]

@@ -1,5 +1,4 @@
-"""`resnet-lstm`: the package on the command line. A command reads its arguments, calls the package and prints."""
+"""The commands of `resnet-lstm`, a module each: it reads its arguments, calls the package and prints.
 
-from .command_line import COMMANDS, main, run_command
-
-__all__ = ["COMMANDS", "main", "run_command"]
+`modeling/resnet_lstm_command.py` names them and runs them.
+"""

@@ -76,10 +76,7 @@ def make_parser() -> CommandParser:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
-    parser = make_parser()
-    args = parser.parse_args(arguments)
-    if args.dataset is None:
-        parser.error("--dataset is required")
+    args = make_parser().parse_args(arguments)
     args.output = args.output or args.model
     return args
 

@@ -59,8 +59,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
     parser = make_parser()
     args = parser.parse_args(arguments)
-    if args.dataset is None:
-        parser.error("--dataset is required")
     if args.runtime != "torch":
         args.no_cache = True  # it holds what PyTorch computes
     if args.test_time and args.no_cache:

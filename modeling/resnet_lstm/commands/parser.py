@@ -8,7 +8,8 @@ import sys
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-PROGRAM = "resnet-lstm"
+from resnet_lstm_command import PROGRAM
+
 _LEAST_WIDTH, _MOST_WIDTH = 80, 119
 
 

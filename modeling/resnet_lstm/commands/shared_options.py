@@ -32,7 +32,6 @@ COMPUTING: dict[str, dict[str, Any]] = {
     "--int8": {"action": "store_true", "help": "with --runtime: the export that computes with 8-bit integers"},
     "--cache-dir": {
         "type": Path,
-        "default": default_cache_dir(),
         "metavar": "DIR",
         "help": "of features (default: $RESNET_LSTM_CACHE or below ~/.cache)",
     },
@@ -44,6 +43,8 @@ def add_computing_options(parser: CommandParser, *names: str) -> None:
     group = parser.add_argument_group("computing")
     for name in names:
         group.add_argument(name, **COMPUTING[name])
+    if "--cache-dir" in names:
+        parser.set_defaults(cache_dir=default_cache_dir())
 
 
 def add_model(parser: CommandParser) -> None:
@@ -60,14 +61,12 @@ def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = Fal
         may_be_second: Whether it may also follow the model, unshown, without `--dataset`.
         help: What it is, where that is not plain.
     """
-    group.add_argument(
-        "--dataset",
-        required=required and not may_be_second,
-        metavar="DATASET",
-        help=help or "made by `build`, any VideoFolder, or the Hub id of one",
+    ways = group.add_mutually_exclusive_group(required=required)
+    ways.add_argument(
+        "--dataset", metavar="DATASET", help=help or "made by `build`, any VideoFolder, or the Hub id of one"
     )
     if may_be_second:
-        group.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def add_backbone(group: Any) -> None:

@@ -54,8 +54,8 @@ def make_parser() -> CommandParser:
     run.add_argument(
         "--config", type=Path, metavar="FILE", help="YAML or JSON with options; those given here go first"
     )
-    run.add_argument("--resume", action="store_true", help="go on with the run that was begun in --output")
-    run.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    add_switch(run, "--resume", default=False, help="go on with the run that was begun in --output")
+    add_switch(run, "--overwrite", default=False, help="replace what is in --output")
     run.add_argument(
         "--report-to", nargs="+", default=["none"], metavar="NAME", help="tensorboard, trackio, wandb, or none"
     )
