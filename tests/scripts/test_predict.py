@@ -10,6 +10,7 @@ import pytest
 
 from conftest import SCRIPTS, numbered_frames
 from resnet_lstm.data.video_encoding import write_video
+from resnet_lstm.device_precision import backbone_dtype, best_device, describe, precision_name
 
 
 def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,8 @@ def test_one_good_clip_exits_with_0(model_dir: Path, numbered_clip: Path) -> Non
     run = predict(model_dir, numbered_clip)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count(" %") == 3
+    device = best_device()
+    assert describe(device, precision_name(backbone_dtype("auto", device))) in run.stderr
 
 
 @pytest.mark.parametrize("broken", ["model", "folder"])
@@ -65,6 +68,8 @@ def test_another_runtime_gives_the_same_answers(
     for name, way in (("torch", []), ("other", options)):
         run = predict(exported_model_dir, numbered_clip, *way, "--precision", "fp32", "--json", tmp_path / name)
         assert run.returncode == 0, run.stderr
+        assert "fp32" in run.stderr
+        assert (f"{options[1]} on cpu" in run.stderr) == bool(way)
         records.append(json.loads((tmp_path / name).read_text()))
     for torch_answer, other_answer in zip(records[0]["top"], records[1]["top"], strict=True):
         assert other_answer["label"] == torch_answer["label"]

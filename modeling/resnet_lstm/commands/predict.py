@@ -24,7 +24,8 @@ from typing import Any, TextIO
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMConfig
-from ..inference import ClipPrediction, FailedClip, find_sources, leave_cores_to, load_model, predict_clips
+from ..inference import ClipPrediction, FailedClip, find_sources, predict_clips
+from .loaded_model import load_for
 from .parser import CommandParser, positive
 from .shared_options import add_answer_files, add_computing_options, add_model
 from .timeline import add_timeline_options, add_timeline_pictures, label_videos
@@ -62,8 +63,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Classify all clips, and return 1 if one could not be read."""
     sources = find_sources(args.sources)
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     if args.timeline:
         return label_videos(args, sources, model, processor)
     if args.strip:

@@ -22,7 +22,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
-from ..inference import Timeline, annotate_video, find_sources, label_timeline, leave_cores_to, load_model
+from ..inference import Timeline, annotate_video, find_sources, label_timeline
+from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_answer_files, add_computing_options, add_model
 
@@ -68,8 +69,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Write the timelines of all videos, and return 1 if one could not be read."""
     sources = find_sources(args.sources)
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     return label_videos(args, sources, model, processor)
 
 
