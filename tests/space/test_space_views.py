@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,19 @@ def test_about_shows_the_figures_of_the_model(trained_model: Path) -> None:
     assert html.count("<rect") == 9
     assert "The set of actions is closed" in limits
     assert "The 3 actions I know" in known_actions_view(str(trained_model))
+
+
+def test_about_tells_what_order_is_worth_to_a_model_that_reads_it(trained_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained_model, tmp_path / "model")
+    metrics = json.loads((model / "metrics.json").read_text())
+    metrics["lost"] = {"with frames shuffled": {"value": 0.014, "low": 0.0, "high": 0.043}}
+    (model / "metrics.json").write_text(json.dumps(metrics))
+    html = about_view(str(model))[0]
+    assert "What order is worth" in html
+    assert "<td>-1.4 points</td><td>-4.3 to +0.0</td>" in html
+    metrics["lost"] = {}
+    (model / "metrics.json").write_text(json.dumps(metrics))
+    assert "What order is worth" not in about_view(str(model))[0]
 
 
 def test_about_a_model_without_figures(tmp_path: Path) -> None:

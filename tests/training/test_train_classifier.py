@@ -34,6 +34,7 @@ COMPLETE = {
     "predictions.csv",
     "reliability.png",
     "training.json",
+    "train.yaml",
     "training_curves.png",
     "training_log.jsonl",
     "video_decoding.py",
@@ -201,7 +202,7 @@ def test_a_folder_of_other_things_is_left_alone(train: Train) -> None:
     ("options", "message"),
     [
         (("--dataset", "nowhere"), "nowhere: not a VideoFolder"),
-        (("--epochs", "3"), "unknown arguments: --epochs 3"),
+        (("--epochs", "3"), "unrecognized arguments: --epochs 3"),
         (("--dropout", "1.0"), "dropout=1.0: must be in [0, 1)"),
         (("--report_to", "nothing"), "report_to=nothing"),
     ],

@@ -65,7 +65,8 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     )
     model = parser.add_argument_group("model")
     add_backbone(model)
-    model.add_argument("--train-backbone", action="store_true", help=argparse.SUPPRESS)  # the same as --unfreeze all
+    # The same as --unfreeze all.
+    add_switch(model, "--train-backbone", default=False, help=argparse.SUPPRESS)
     model.add_argument("--num-lstm-layers", type=int, default=1, metavar="N", help="0 leaves the LSTM out")
     model.add_argument("--lstm-hidden-size", type=int, default=256, metavar="N", help="units of an LSTM layer")
     model.add_argument("--dropout", type=float, default=0.5, metavar="X", help="dropout of the head")
