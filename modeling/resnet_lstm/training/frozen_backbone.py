@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..class_statistics import NUM_QUANTILES, ClassStatistics
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .class_moments import ClassMoments
 from .datasets import FeatureDataset
 from .discriminant import DiscriminantFit, fit_by_cross_validation
 from .loop import TrainingLoop, TrainingResult
@@ -25,6 +27,10 @@ REFIT_FOLDER = "refit"
 
 # What part of the clips that show one of the model's actions may be taken for none of them.
 KNOWN_CLIPS_REFUSED = 0.05
+
+# Directions of the covariance within classes that a model keeps to be taught by; more change no answer, see
+# docs/accuracy.md.
+NUM_CLASS_DIRECTIONS = 128
 
 # Makes the loop for a training set, a validation set (or none) and the folder of its checkpoints.
 MakeLoop = Callable[[FeatureDataset, FeatureDataset | None, Path], TrainingLoop]
@@ -98,6 +104,7 @@ def train_head(
     model.config.temperature = sureness = 1.0
     model.config.early_exit_score = None
     model.set_known_score(None, None)
+    model.set_class_statistics(None)
     fit = fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
@@ -116,7 +123,8 @@ def train_head(
                 (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
-    fit_known_score(model, fit, sureness * model.config.temperature)
+    known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
+    keep_class_statistics(model, fit.moments, fit.shrinkage, fit.temperature * sureness, known_scores)
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops)
 
@@ -156,25 +164,66 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
 
 
 @torch.no_grad()
-def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> None:
+def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> np.ndarray:
     """Let the model tell whether a clip shows one of its actions, if there are clips enough to learn it from.
 
     Args:
         model: With its linear part and temperature set.
         fit: Of its linear part.
         divisor: What the fit's logits have been divided by since.
+
+    Returns:
+        The known scores of the clips that were held out, `[M]`; empty where there are too few.
     """
     scored = np.flatnonzero(~np.isnan(fit.held_out_distances))
     if len(scored) < LEAST_CLIPS_FOR_TEMPERATURE:
-        return
+        return np.empty(0)
     logits = torch.from_numpy(fit.held_out_logits[scored] / divisor).float()
     distances = torch.from_numpy(fit.held_out_distances[scored]).float()
     known_score = KnownScore(model.config.hidden_size, model.config.num_labels)
     known_score.set_statistics(
         logits, distances, torch.from_numpy(fit.labels[scored]), fit.spread.centre, fit.spread.directions
     )
-    threshold = np.quantile(known_score.probability(logits, distances).numpy(), KNOWN_CLIPS_REFUSED)
-    model.set_known_score(known_score, float(threshold))
+    known_scores = known_score.probability(logits, distances).numpy()
+    model.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
+    return known_scores
+
+
+@torch.no_grad()
+def keep_class_statistics(
+    model: ResNetLSTMForVideoClassification,
+    moments: ClassMoments,
+    shrinkage: float,
+    divisor: float,
+    known_scores: np.ndarray,
+) -> None:
+    """Let a model keep what it can be taught further classes by, see `teaching`.
+
+    Args:
+        model: The model.
+        moments: Of its training clips.
+        shrinkage: Of the covariance, in its linear part.
+        divisor: What the weights of the linear part are those of the discriminant divided by.
+        known_scores: `[N]`, of clips by models that have not seen them; empty where the model does not tell.
+    """
+    variances, directions = moments.principal_directions(NUM_CLASS_DIRECTIONS)
+    num_labels, hidden_size = model.config.num_labels, model.config.hidden_size
+    means, num_groups = torch.zeros(num_labels, hidden_size), torch.zeros(num_labels)
+    means[moments.labels], num_groups[moments.labels] = moments.means, moments.num_groups
+    statistics = ClassStatistics(hidden_size, num_labels, len(directions))
+    statistics.set_statistics(
+        means=means,
+        directions=variances.sqrt()[:, None] * directions,
+        num_groups=num_groups,
+        num_clips=moments.num_clips,
+        mean_variance=moments.mean_variance,
+        shrinkage=shrinkage,
+        divisor=divisor,
+    )
+    if len(known_scores):
+        quantiles = np.quantile(known_scores, np.linspace(0, 1, NUM_QUANTILES))
+        statistics.set_statistics(known_scores=torch.from_numpy(quantiles))
+    model.set_class_statistics(statistics)
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:
