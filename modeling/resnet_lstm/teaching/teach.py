@@ -22,7 +22,7 @@ from ..data.video_folder import DatasetError
 from ..features import UNIFORM, FeatureCache, FeaturesInMemory, default_cache_dir, extract_features
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..training.class_moments import ClassMoments
-from ..training.discriminant import DEFAULT_SHRINKAGE, DiscriminantSolver, fit_by_cross_validation
+from ..training.discriminant import DiscriminantSolver, fit_by_cross_validation
 from ..training.frozen_backbone import keep_class_statistics
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .clips import TaughtClips
@@ -86,8 +86,8 @@ class TaughtModel:
             lines.append("how well cannot be told: each class has one recording")
         else:
             lines.append(
-                f"leaving out one recording at a time, {100 * self.held_out_top1:.1f} % of {len(self.scored)} clips are "
-                f"right among {self.model.config.num_labels} classes"
+                f"leaving out one recording at a time, {100 * self.held_out_top1:.1f} % of {len(self.scored)} clips "
+                f"are right among {self.model.config.num_labels} classes"
             )
         return "\n".join(lines)
 

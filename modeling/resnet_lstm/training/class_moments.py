@@ -1,4 +1,4 @@
-"""What a linear discriminant needs to know of clips: the mean of each class, and how much clips of one class differ."""
+"""What a linear discriminant needs to know of clips: the mean of each class, and how clips of one class differ."""
 
 from __future__ import annotations
 

@@ -28,8 +28,7 @@ REFIT_FOLDER = "refit"
 # What part of the clips that show one of the model's actions may be taken for none of them.
 KNOWN_CLIPS_REFUSED = 0.05
 
-# Directions of the covariance within classes that a model keeps to be taught by; more change no answer, see
-# docs/accuracy.md.
+# Directions of the covariance within classes that a model keeps to be taught by.
 NUM_CLASS_DIRECTIONS = 128
 
 # Makes the loop for a training set, a validation set (or none) and the folder of its checkpoints.
