@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py --output demo_output
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 quality: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ _PICTURE_WIDTH, _THUMBNAIL_WIDTH = 480, 112
 
 
 def clip_record(prediction: ClipPrediction, config: ResNetLSTMConfig) -> dict[str, Any]:
-    """A prediction in plain values, the same figures as those of `scripts/predict.py`."""
+    """A prediction in plain values, the same figures as those of `resnet-lstm predict`."""
     scores, shares = prediction.scores, prediction.frame_shares()
     known = prediction.known_score
     return {

@@ -21,7 +21,7 @@ from wiring import PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to, stop
 if TYPE_CHECKING:
     from resnet_lstm.inference import Timeline
 
-# Where `scripts/predict.py` begins too.
+# Where `resnet-lstm timeline` begins too.
 MIN_SCORE = 0.2
 _LABEL = "A longer video"
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "timeline", "concurrency_limit": 1}

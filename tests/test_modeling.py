@@ -296,7 +296,7 @@ def test_bfloat16_survives_saving(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_the_head_is_in_float32_whichever_way_a_model_comes_to_half_precision(
+def test_all_but_convolutions_is_in_float32_whichever_way_a_model_comes_to_half_precision(
     knowing_model: ResNetLSTMForVideoClassification, tmp_path: Path, dtype: torch.dtype
 ) -> None:
     knowing_model.save_pretrained(tmp_path)
@@ -308,8 +308,9 @@ def test_the_head_is_in_float32_whichever_way_a_model_comes_to_half_precision(
     ):
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():
-                in_backbone = name.startswith("resnet_lstm.backbone.")
-                assert tensor.dtype == (dtype if in_backbone else torch.float32), name
+                # A BatchNorm's variance may be larger than any number of float16.
+                is_halved = name.startswith("resnet_lstm.backbone.") and "normalization" not in name
+                assert tensor.dtype == (dtype if is_halved else torch.float32), name
 
 
 def test_autocast_on_the_cpu(tiny_model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor) -> None:

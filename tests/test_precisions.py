@@ -11,6 +11,7 @@ import torch
 from transformers import pipeline
 
 from resnet_lstm import ResNetLSTMForVideoClassification
+from resnet_lstm.folded_backbone import can_be_folded
 
 Model = ResNetLSTMForVideoClassification
 HALVES = [torch.float16, torch.bfloat16]
@@ -34,9 +35,20 @@ def make_real(model: Model) -> None:
     model.resnet_lstm.set_feature_statistics(mean, variance)
 
 
+def make_variances_real(model: Model) -> None:
+    """Give a BatchNorm of the backbone a variance as those of the usual ResNet-50 have, beyond float16's numbers."""
+    layer = model.resnet_lstm.backbone.embedder.embedder
+    scale = 1000.0
+    with torch.no_grad():
+        layer.convolution.weight *= scale
+        layer.normalization.running_mean *= scale
+        layer.normalization.running_var.copy_(layer.normalization.running_var.clamp_min(0.2) * scale**2)
+
+
 @pytest.fixture
 def model(knowing_model: Model) -> Model:
     make_real(knowing_model)
+    make_variances_real(knowing_model)
     return knowing_model
 
 
@@ -84,6 +96,15 @@ def test_features_read_in_another_precision_give_the_same_answer(model: Model, d
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_what_is_folded_in_half_precision_is_all_of_it(model: Model, dtype: torch.dtype) -> None:
+    backbone = model.to(dtype).resnet_lstm.backbone
+    assert can_be_folded(backbone)
+    # A convolution of another dtype than the rest is no plain backbone; a BatchNorm of float32 is.
+    backbone.encoder.stages[-1].layers[-1].layer[-1].convolution.float()
+    assert not can_be_folded(backbone)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_the_head_stays_as_it_is(model: Model, tmp_path: Path, dtype: torch.dtype) -> None:
     expected = {name: tensor.clone() for name, tensor in head_tensors(model).items()}
     model.save_pretrained(tmp_path / "whole")
@@ -96,6 +117,10 @@ def test_the_head_stays_as_it_is(model: Model, tmp_path: Path, dtype: torch.dtyp
     for halved in loaded:
         assert halved.dtype == dtype
         assert halved.resnet_lstm.backbone.dtype == dtype
+        for name, module in halved.resnet_lstm.backbone.named_modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.weight.dtype == torch.float32, name
+                assert module.get_buffer("running_var").dtype == torch.float32, name
         assert head_tensors(halved).keys() == expected.keys()
         for name, tensor in head_tensors(halved).items():
             torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0, msg=name)

@@ -22,6 +22,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "teaching": {"data", "evaluation", "features", "publishing", "training"},
     "comparison": {"data", "evaluation", "features", "inference", "teaching", "training"},
     "benchmarking": {"data", "evaluation", "features", "feeding", "inference", "training"},
+    "commands": {
+        *("data", "feeding", "features", "inference", "exporting", "evaluation", "publishing", "training"),
+        *("comparison", "benchmarking"),
+    },
 }
 
 

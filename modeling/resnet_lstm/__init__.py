@@ -7,6 +7,8 @@ from .modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMMo
 from .video_decoding import VideoDecodingError, decode_video, probe_video
 from .video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 
+__version__ = "0.1.0"
+
 AutoConfig.register("resnet_lstm", ResNetLSTMConfig)
 AutoModel.register(ResNetLSTMConfig, ResNetLSTMModel)
 AutoModelForVideoClassification.register(ResNetLSTMConfig, ResNetLSTMForVideoClassification)
@@ -24,6 +26,7 @@ __all__ = [
     "ResNetLSTMModel",
     "ResNetLSTMVideoProcessor",
     "VideoDecodingError",
+    "__version__",
     "decode_video",
     "probe_video",
 ]

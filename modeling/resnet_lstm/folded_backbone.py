@@ -102,16 +102,22 @@ def can_be_folded(backbone: nn.Module) -> bool:
         as_built = ResNetModel(backbone.config)
     if [type(module) for module in backbone.modules()] != [type(module) for module in as_built.modules()]:
         return False
-    return all(_is_plain(tensor, backbone) for _, _, tensor, *_ in _named_tensors(backbone))
+    return all(
+        _is_plain(tensor, module, backbone)
+        for module in backbone.modules()
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    )
 
 
-def _is_plain(tensor: torch.Tensor, backbone: ResNetModel) -> bool:
+def _is_plain(tensor: torch.Tensor, module: nn.Module, backbone: ResNetModel) -> bool:
+    # BatchNorm stays in float32 in a model of half precision.
+    dtypes = (backbone.dtype, torch.float32) if isinstance(module, nn.BatchNorm2d) else (backbone.dtype,)
     return (
         type(tensor) in (nn.Parameter, torch.Tensor)
         and tensor.device == backbone.device
         # Another process may write to it, and no version tells.
         and not (tensor.device.type == "cpu" and tensor.is_shared())
-        and (tensor.dtype == backbone.dtype or not tensor.is_floating_point())
+        and (tensor.dtype in dtypes or not tensor.is_floating_point())
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from resnet_lstm.benchmarking.device import time_device
 from resnet_lstm.data import VideoFolder
 from resnet_lstm.device_precision import backbone_dtype, best_device
 from resnet_lstm.features import UNIFORM, FeatureCache, View, clip_files, extract_features
@@ -134,3 +135,11 @@ def test_data_parallel(tiny_model: ResNetLSTMForVideoClassification) -> None:
         expected = model(pixel_values).logits
         logits = torch.nn.DataParallel(model)(pixel_values).logits
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_what_it_does_of_what_it_could_is_timed(
+    tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tiny_dataset: VideoFolder
+) -> None:
+    tiny_model.to(CUDA).compile_for_inference()
+    figures = time_device(tiny_model, tiny_processor, clip_files(tiny_dataset, "train"), 1)
+    assert {figure.part for figure in figures} >= {"extraction by default settings", "a frame, cuda:0"}

@@ -26,7 +26,7 @@ def test_an_export_of_other_weights_is_refused(own_dir: Path, runtime: str, int8
     weights = load_file(own_dir / "model.safetensors")
     weights["classifier.bias"] += 1
     save_file(weights, own_dir / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=rf"stale.*export\.py {own_dir} --format {runtime}"):
+    with pytest.raises(ValueError, match=rf"stale.*resnet-lstm export {own_dir} --format {runtime}"):
         load_model(str(own_dir), runtime=runtime, int8=int8)
 
 
@@ -47,7 +47,7 @@ def test_a_damaged_export_is_refused(own_dir: Path, export: Export) -> None:
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_what_was_not_exported_names_the_command(model_dir: Path, int8: bool) -> None:
-    command = f"python scripts/export.py {model_dir} --format openvino" + (" --int8 --dataset" if int8 else "")
+    command = f"resnet-lstm export {model_dir} --format openvino" + (" --int8 --dataset" if int8 else "")
     with pytest.raises(FileNotFoundError, match=f"not exported.*{command}"):
         load_model(str(model_dir), runtime="openvino", int8=int8)
 

@@ -61,7 +61,8 @@ def test_a_published_space_holds_its_folder_and_runs(
     package = {name: content.pop(name) for name in list(content) if name.startswith("resnet_lstm/")}
     assert content == {name: (space / name).read_bytes() for name in names}
     # An app finds the package beside it.
-    sources = {f"resnet_lstm/{path.relative_to(PACKAGE)}": path.read_bytes() for path in PACKAGE.rglob("*.py")}
+    files = [*PACKAGE.rglob("*.py"), PACKAGE / "py.typed"]
+    sources = {f"resnet_lstm/{path.relative_to(PACKAGE)}": path.read_bytes() for path in files}
     assert package == sources
     repository = loopback_hub.repository(REPO, "space")
     assert repository.sdk == "gradio"

@@ -76,5 +76,5 @@ def test_what_was_not_exported_is_one_line(model_dir: Path, numbered_clip: Path)
     assert run.returncode == 2
     errors = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert "scripts/export.py" in errors[0]
+    assert "resnet-lstm export" in errors[0]
     assert "Traceback" not in run.stderr

@@ -36,6 +36,7 @@ COMPLETE = {
     "reliability.png",
     "training.json",
     "training_curves.png",
+    "train.yaml",
     "training_log.jsonl",
     "video_decoding.py",
     "video_inputs.py",
@@ -170,7 +171,7 @@ def test_a_folder_of_other_things_is_left_alone(train: Train) -> None:
     ("options", "message"),
     [
         (("--dataset", "nowhere"), "nowhere: not a VideoFolder"),
-        (("--epochs", "3"), "unknown arguments: --epochs 3"),
+        (("--epochs", "3"), "unrecognized arguments: --epochs 3"),
         (("--dropout", "1.0"), "dropout=1.0: must be in [0, 1)"),
         (("--report_to", "nothing"), "report_to=nothing"),
     ],

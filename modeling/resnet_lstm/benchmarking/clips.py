@@ -90,7 +90,7 @@ def _from_file(
     num_threads = torch.get_num_threads()
 
     def run(number: int) -> object:
-        leave_cores_to(runtime)  # as predict.py does
+        leave_cores_to(runtime)  # as `predict` does
         (prediction,) = predict_clips(model, processor, [files[number % len(files)]])
         torch.set_num_threads(num_threads)
         if not isinstance(prediction, ClipPrediction):

@@ -64,8 +64,7 @@ def time_feeding(
     in_main: list[float] = []
 
     def decode(number: int) -> None:
-        with ProcessPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(_decode, [clip.path for clip in clips], itertools.repeat(processor)))
+        decode_in_processes([clip.path for clip in clips], processor, num_workers)
 
     def feed(number: int) -> None:
         with tempfile.TemporaryDirectory() as root:
@@ -89,6 +88,12 @@ def time_feeding(
     figures = ratios("feeding a device", seconds, alone)
     main = np.array(in_main[-num_rounds:])
     return [*figures, Figure.of("feeding a device", "of it in the main process", main, alone, seconds[alone], "clip")]
+
+
+def decode_in_processes(paths: Sequence[Path], processor: ResNetLSTMVideoProcessor, num_workers: int) -> None:
+    """Decode clips, and keep nothing of them."""
+    with ProcessPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(_decode, paths, itertools.repeat(processor)))
 
 
 def _decode(path: Path, processor: ResNetLSTMVideoProcessor) -> None:

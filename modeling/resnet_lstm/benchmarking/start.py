@@ -23,17 +23,15 @@ _SECONDS_BETWEEN_TRIES = 0.02
 
 
 def time_start(
-    script: Path,
     model_dir: Path,
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
     clip: Path,
     num_rounds: int,
 ) -> list[Figure]:
-    """Time `predict.py` on one clip from a cold start, against importing torch and transformers.
+    """Time `resnet-lstm predict` on one clip from a cold start, against importing torch and transformers.
 
     Args:
-        script: `predict.py`.
         model_dir: The model it is given.
         model: The same model, in this process.
         processor: Its processor.
@@ -43,11 +41,14 @@ def time_start(
     libraries = "import torch, transformers"
     contenders = [
         Contender(libraries, lambda number: _run_python("-c", libraries)),
-        Contender("predict.py, cold", lambda number: _run_python(str(script), str(model_dir), str(clip))),
+        Contender(
+            "resnet-lstm predict, cold",
+            lambda number: _run_python("-m", "resnet_lstm_command", "predict", str(model_dir), str(clip)),
+        ),
         Contender("the same, warm", lambda number: list(predict_clips(model, processor, [clip]))),
     ]
     seconds = time_in_turns(contenders, num_rounds, "start")
-    beyond = seconds["predict.py, cold"] - seconds[libraries] - seconds["the same, warm"]
+    beyond = seconds["resnet-lstm predict, cold"] - seconds[libraries] - seconds["the same, warm"]
     seconds["what the start adds to both"] = np.maximum(beyond, 0.0)
     return ratios("start", seconds, libraries, unit="start")
 

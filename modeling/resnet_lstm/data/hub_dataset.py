@@ -14,7 +14,7 @@ _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def open_dataset(name: str | Path, *, revision: str | None = None, metadata_only: bool = False) -> VideoFolder:
-    """Open a folder, or download a dataset that was published with `scripts/publish.py` and open it.
+    """Open a folder, or download a dataset that was published with `resnet-lstm publish` and open it.
 
     Args:
         name: A folder, or `owner/name` on the Hub where there is no such folder.
@@ -43,6 +43,6 @@ def open_dataset(name: str | Path, *, revision: str | None = None, metadata_only
 def _check_clips(folder: VideoFolder, name: str) -> None:
     if not any((folder.root / split / clip.file_name).is_file() for split in SPLITS for clip in folder.clips(split)):
         raise DatasetError(
-            f"{name}: holds the metadata only. Get the clips and make it whole: scripts/build_dataset.py --metadata "
+            f"{name}: holds the metadata only. Get the clips and make it whole: resnet-lstm build --metadata "
             f"{name} --clips-from DIR --output DIR."
         )

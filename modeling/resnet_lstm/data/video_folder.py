@@ -101,7 +101,7 @@ class VideoFolder:
         if not clips:
             raise DatasetError(
                 f"{root}: not a VideoFolder. It must hold at least one of "
-                f"{', '.join(f'{split}/{METADATA_FILE}' for split in SPLITS)}; scripts/build_dataset.py makes one."
+                f"{', '.join(f'{split}/{METADATA_FILE}' for split in SPLITS)}; resnet-lstm build makes one."
             )
         folder = cls(root, _read_info(root / INFO_FILE), clips)
         known = set(folder.labels)

@@ -13,6 +13,7 @@ NUM_BINS = 15
 # Beyond these a temperature tells that a few clips were fitted, not how sure the model is.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.2, 5.0
 
+# Of what chance would make of the scores.
 NUM_DRAWS = 1000
 
 # With fewer a temperature would say more of them than of the model.
@@ -63,7 +64,8 @@ def calibration_error_by_chance(logits: np.ndarray, num_bins: int = NUM_BINS, se
         seed: Of the draws.
     """
     confidence = np.exp(log_probabilities(logits).max(axis=1))  # [N]
-    draws = np.random.default_rng(seed).random((NUM_DRAWS, len(confidence))) < confidence
+    generator = np.random.default_rng(seed)
+    draws = (generator.random(len(confidence)) < confidence for _ in range(NUM_DRAWS))  # each [N]
     return float(np.mean([_in_bins(confidence, right, num_bins).expected_calibration_error for right in draws]))
 
 

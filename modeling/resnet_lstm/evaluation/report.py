@@ -8,13 +8,14 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..whole_file import written_whole
-from .calibration import calibration_error_by_chance, reliability
+from .calibration import Reliability, calibration_error_by_chance, reliability
 from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups
 from .metrics import TOP_K, Metrics, checked_predictions, compute_metrics, log_probabilities
 from .plots import plot_confusion_matrix, plot_per_class_f1, plot_reliability
@@ -63,6 +64,16 @@ class EvaluationReport:
     groups: Sequence[str]
     file_names: Sequence[str]
 
+    @cached_property
+    def reliability(self) -> Reliability:
+        """How the clips' scores and their being right go together."""
+        return reliability(self.logits, self.labels)
+
+    @cached_property
+    def calibration_error_by_chance(self) -> float:
+        """The calibration error that true probabilities would have on these clips."""
+        return calibration_error_by_chance(self.logits)
+
     def to_dict(self) -> dict[str, Any]:
         """The report ready for JSON, without the clips: figures are fractions, the loss is in nats."""
         figures = {
@@ -78,8 +89,8 @@ class EvaluationReport:
             "leakage": None if self.leakage is None else dict(self.leakage),
             **self.metrics.to_dict(),
             **figures,
-            "calibration_error": reliability(self.logits, self.labels).expected_calibration_error,
-            "calibration_error_by_chance": calibration_error_by_chance(self.logits),
+            "calibration_error": self.reliability.expected_calibration_error,
+            "calibration_error_by_chance": self.calibration_error_by_chance,
             "bootstrap": {
                 "unit": "group",
                 "confidence": self.confidence,
@@ -120,7 +131,7 @@ class EvaluationReport:
             directory / "confusion_matrix.png", self.metrics.confusion_matrix, self.label_names, title=title
         )
         plot_per_class_f1(directory / "per_class_f1.png", classes, title=title)
-        plot_reliability(directory / "reliability.png", reliability(self.logits, self.labels), title=title)
+        plot_reliability(directory / "reliability.png", self.reliability, title=title)
         # Last, so that a new metrics.json tells that all the rest is new too.
         _write_text(
             directory / "metrics.json", json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -137,8 +148,7 @@ class EvaluationReport:
             rows.append((label, percent(figure.value), f"{percent(figure.low)} to {percent(figure.high)}", split))
         rows.append(("balanced accuracy", percent(metrics.balanced_accuracy), "", split))
         rows.append(("loss", f"{metrics.loss:.3f}", "", split))
-        error = reliability(self.logits, self.labels).expected_calibration_error
-        by_chance = calibration_error_by_chance(self.logits)
+        error, by_chance = self.reliability.expected_calibration_error, self.calibration_error_by_chance
         rows.append(("calibration error", f"{error:.3f}", f"{by_chance:.3f} by chance", split))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [

@@ -1,7 +1,7 @@
 """Frame features: computed once, kept on disk, the same as the model computes itself."""
 
+from ..cache_location import default_cache_dir
 from .cache import FeatureCache, FeaturesInMemory
-from .cache_location import default_cache_dir
 from .extraction import ClipFile, Extraction, clip_files, extract_features
 from .views import UNIFORM, View, training_views
 

@@ -51,7 +51,7 @@ class Export:
     def command(self, model: str) -> str:
         """The command that makes it."""
         options = " --int8 --dataset DATASET" if self.int8 else ""
-        return f"python scripts/export.py {model} --format {self.format}{options}"
+        return f"resnet-lstm export {model} --format {self.format}{options}"
 
 
 def model_facts(model_dir: Path, config: ResNetLSTMConfig) -> dict[str, Any]:

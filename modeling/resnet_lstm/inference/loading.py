@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
@@ -24,7 +25,7 @@ def load_model(
     Args:
         name: A directory or a Hub id.
         runtime: What computes the frame features where no gradients are wanted: "torch", on the GPU if there is one;
-            "onnx" or "openvino", on the CPU, from what `scripts/export.py` has made of the model.
+            "onnx" or "openvino", on the CPU, from what `resnet-lstm export` has made of the model.
         int8: Take the export that computes them with 8-bit integers.
         precision: What they are computed in, see `device_precision`: "auto", "fp32", "bf16" or "fp16". Of an export
             with 8-bit integers, what is not computed with these.
@@ -38,7 +39,12 @@ def load_model(
         raise ValueError(f"runtime {runtime!r}: must be one of {', '.join(RUNTIMES)}.")
     if int8 and runtime == "torch":
         raise ValueError(f"int8 needs an exported model: runtime must be {' or '.join(EXPORT_FORMATS)}, not torch.")
-    config = AutoConfig.from_pretrained(name)
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except HFValidationError as error:
+        raise FileNotFoundError(
+            f"{name}: there is no such directory, and nothing on the Hub has such a name."
+        ) from error
     if not isinstance(config, ResNetLSTMConfig):
         raise ValueError(  # noqa: TRY004 - a user named the wrong model
             f"{name}: is a {config.model_type} model; a {ResNetLSTMConfig.model_type} one was expected."

@@ -7,7 +7,7 @@ from .facts import DatasetFacts, ModelFacts, dataset_facts
 from .model_card import model_card, write_model_card
 from .model_files import prepare_model
 from .publication import Publication
-from .space_files import prepare_space, stage_space
+from .space_files import prepare_space, space_folder, stage_space
 from .upload import Published, publish
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "prepare_model",
     "prepare_space",
     "publish",
+    "space_folder",
     "stage_space",
     "write_model_card",
 ]

@@ -15,6 +15,7 @@ _FIGURES = (
     re.compile(r"\[([+-]?\d+\.\d+), [+-]?\d+\.\d+\]"),
     re.compile(r"\[[+-]?\d+\.\d+, ([+-]?\d+\.\d+)\]"),
     re.compile(r"([+-]?\d+\.\d+) points"),
+    re.compile(r"(\d+\.\d+) apart"),
     re.compile(r"(?<=\| )([+-]?\d+\.\d+)(?= \|)"),
 )
 _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)

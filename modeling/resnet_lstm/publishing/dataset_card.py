@@ -100,7 +100,7 @@ dataset["train"][0]["video"]["path"], dataset["train"][0]["label"]
 package:
 
 ```bash
-python scripts/train.py --dataset {repo_id} --output runs/model
+resnet-lstm train --dataset {repo_id} --output runs/model
 ```"""
     return f"""## How to use
 
@@ -115,8 +115,8 @@ With the `resnet-lstm` package and a copy of the clips the dataset is made whole
 its name and checked by its SHA-256:
 
 ```bash
-python scripts/build_dataset.py --metadata {repo_id} --clips-from path/to/clips --output data/complete
-python scripts/train.py --dataset data/complete --output runs/model
+resnet-lstm build --metadata {repo_id} --clips-from path/to/clips --output data/complete
+resnet-lstm train --dataset data/complete --output runs/model
 ```"""
 
 

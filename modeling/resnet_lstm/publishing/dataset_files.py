@@ -22,7 +22,7 @@ def prepare_dataset(
     """Collect a dataset's files and write its card. A `README.md` that is there keeps its text.
 
     Args:
-        directory: Made by `build_dataset.py`.
+        directory: Made by `resnet-lstm build`.
         repo_id: `owner/name`.
         with_clips: Publish the clips, not only the metadata.
         license: A licence identifier of the Hub. UCF-101 brings its own terms.

@@ -176,8 +176,8 @@ lstm_state, answers = outputs.lstm_state, outputs.frame_logits.softmax(-1)  # [1
 or on the command line, with the `resnet-lstm` package:
 
 ```bash
-python scripts/predict.py {repo_id} clip.mp4
-python scripts/predict.py {repo_id} match.mp4 --timeline
+resnet-lstm predict {repo_id} clip.mp4
+resnet-lstm predict {repo_id} match.mp4 --timeline
 ```
 
 The processor decodes, samples and normalises a video as in training and in the evaluation below.
@@ -311,7 +311,7 @@ def _speed(benchmark: Mapping[str, Any] | None) -> str:
     if not figures:
         return ""
     rows = [(figure["name"], f"{figure['median']:.2f}", figure["relative_to"]) for figure in figures]
-    note = "Ratios of what was measured side by side; `scripts/benchmark.py` measures them on another machine."
+    note = "Ratios of what was measured side by side; `resnet-lstm benchmark` measures them on another machine."
     return f"## Speed\n\n{note}\n\n{table(('what', 'time, as a multiple', 'of'), rows)}"
 
 

@@ -20,7 +20,20 @@ from .publication import Publication
 
 SDK = "gradio"
 PACKAGE = Path(__file__).parents[1]
+INSTALLED_SPACE = "resnet_lstm_space"
 LEFT_OUT = frozenset(("__pycache__", "node_modules", "venv"))
+
+
+def space_folder() -> Path:
+    """The Space of this package: beside it where it was installed, else in the repository that it is in.
+
+    Raises:
+        PublishingError: It is in neither place.
+    """
+    for folder in (PACKAGE.with_name(INSTALLED_SPACE), PACKAGE.parents[1] / "space"):
+        if (folder / CARD_FILE).is_file():
+            return folder
+    raise PublishingError(f"{PACKAGE.with_name(INSTALLED_SPACE)}: is not there. Install the package again.")
 
 
 def prepare_space(directory: str | Path) -> Publication:

@@ -1,0 +1,154 @@
+"""Compare heads and training recipes by cross-validation over groups, on one set of cached features.
+
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison --recipes mean-of-frames resnet-lstm
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison --few-clips
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison --unknown
+
+Every clip is scored by models that have not seen its group. The test split stays closed unless --splits names it.
+Trainings that are done are kept in --output: run it again to go on, or to add recipes. Writes comparison.json,
+comparison.csv, comparison.md and gains.png; with --few-clips, accuracy by the number of training clips a class:
+few_clips.json, few_clips.csv, few_clips.md and few_clips.png; with --unknown, how well clips of classes that were left
+out of training are told from the others: unknown.json, unknown.csv, unknown.md and unknown.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from ..comparison import (
+    BASELINE,
+    RECIPES,
+    CrossValidation,
+    FewClipsPoint,
+    Fold,
+    LabelledClips,
+    UnknownResult,
+    class_folds,
+    compare,
+    cross_validate,
+    few_clips_markdown,
+    group_folds,
+    leave_out_classes,
+    plot_gains,
+    reduced_folds,
+    to_markdown,
+    write_few_clips,
+    write_table,
+)
+from ..data import SPLITS, open_dataset
+from ..device_precision import best_device
+from ..features import FeatureCache, FeaturesInMemory, extract_features, training_views
+from .parser import CommandParser, positive
+from .shared_options import add_backbone, add_computing_options, add_dataset
+
+FEW_CLIPS = (1, 2, 5, 10, 20)
+NUM_CLASS_FOLDS = 5
+WITHOUT_LSTM = "no-lstm"
+
+
+def make_parser() -> CommandParser:
+    """The command's options."""
+    parser = CommandParser.of("compare", "--dataset DATASET --output DIR", __doc__)
+    parser.epilog = "recipes:\n" + "\n".join(f"  {name:15} {recipe.description}" for name, recipe in RECIPES.items())
+    data = parser.add_argument_group("data")
+    add_dataset(data, required=True)
+    data.add_argument(
+        "--splits", nargs="+", default=["train", "validation"], choices=SPLITS, metavar="SPLIT", help="which"
+    )
+    add_backbone(data)
+    comparison = parser.add_argument_group("comparison")
+    comparison.add_argument(
+        "--recipes",
+        nargs="+",
+        default=list(RECIPES),
+        choices=RECIPES,
+        metavar="NAME",
+        help="by default all, see below",
+    )
+    comparison.add_argument(
+        "--baseline", default=BASELINE, choices=RECIPES, metavar="NAME", help="what gains are over"
+    )
+    comparison.add_argument("--few-clips", action="store_true", help="train on 1, 2, 5, 10, 20 and all clips a class")
+    comparison.add_argument("--unknown", action="store_true", help="leave classes out in turn, and tell their clips")
+    comparison.add_argument("--num-folds", type=positive, default=5, metavar="N", help="folds over groups")
+    comparison.add_argument("--num-seeds", type=positive, default=3, metavar="N", help="trainings of each fold")
+    comparison.add_argument("--output", type=Path, required=True, metavar="DIR", help="where figures and trainings go")
+    add_computing_options(parser, "--precision", "--cache-dir")
+    return parser
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command's arguments; ends the process where they make no sense."""
+    parser = make_parser()
+    args = parser.parse_args(arguments)
+    if args.few_clips and args.unknown:
+        parser.error("--few-clips and --unknown are two comparisons: choose one")
+    if args.unknown:
+        # The LSTM has no part in it, and takes most of a training's time.
+        args.recipes = [WITHOUT_LSTM]
+    elif args.baseline not in args.recipes:
+        args.recipes.insert(0, args.baseline)
+    return args
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train all that is not trained yet, and print the table."""
+    clips = LabelledClips.of(open_dataset(args.dataset), args.splits)
+    folds = group_folds(clips, args.num_folds)
+    model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(best_device())
+    processor = ResNetLSTMVideoProcessor()
+    cache = FeatureCache(args.cache_dir, model, processor, args.precision)
+    num_views = max(RECIPES[name].num_views for name in args.recipes)
+    extract_features(model, processor, cache, clips.files, training_views(num_views))
+    features = FeaturesInMemory(cache)
+    seeds = range(args.num_seeds)
+    title = f"{len(clips)} clips of {len(set(clips.groups))} groups, {args.num_folds} folds, {args.num_seeds} seeds"
+
+    def scores(name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> CrossValidation:
+        return cross_validate(name, RECIPES[name], clips, folds, seeds, features, args.backbone, args.output)
+
+    facts = {
+        "dataset": Path(args.dataset).name,
+        "splits": args.splits,
+        "clips": len(clips),
+        "groups": len(set(clips.groups)),
+        "folds": args.num_folds,
+        "seeds": args.num_seeds,
+    }
+    if args.unknown:
+        trials = []
+        for seed in seeds:
+            left_out = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
+            trials += leave_out_classes(
+                WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, folds, left_out, seed, features, args.backbone, args.output
+            )
+        result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
+        result.write(args.output, facts, f"{title},\na fifth of the classes left out of each")
+        print(result.to_markdown())
+        return 0
+    if args.few_clips:
+        points = []
+        for size in (*FEW_CLIPS, None):
+            for name in args.recipes:
+                of_seeds = [
+                    scores(name, folds if size is None else reduced_folds(folds, clips, size, seed), [seed])
+                    for seed in seeds
+                ]
+                logits = np.concatenate([of_seed.logits["as filmed"] for of_seed in of_seeds])
+                points.append(FewClipsPoint.of(name, size, logits, clips))
+        write_few_clips(points, args.output, title)
+        print(few_clips_markdown(points))
+        return 0
+    results = {name: scores(name, folds, seeds) for name in args.recipes}
+    rows = compare(results, RECIPES, clips, args.baseline)
+    write_table(rows, {**facts, "baseline": args.baseline}, args.output)
+    plot_gains(args.output / "gains.png", rows, args.baseline, title)
+    print(to_markdown(rows))
+    print(f"figures and picture: {args.output}")
+    return 0

@@ -1,0 +1,139 @@
+"""Say what happens in clips.
+
+    resnet-lstm predict runs/ucf101-25 clip.mp4
+    resnet-lstm predict user/model clips/ https://example.org/clip.webm --csv answers.csv --json answers.jsonl
+    resnet-lstm predict runs/ucf101-25 clip.mp4 --strip strips/
+    resnet-lstm predict runs/ucf101-25 match.mp4 --timeline
+    resnet-lstm predict runs/ucf101-25 clip.mp4 --runtime openvino --int8
+
+Where the model knows what it does not know, a clip that is probably none of its actions is said to be so.
+With --timeline a video is no clip of one action: it is said what happens in it, and when, as `timeline` does.
+Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm.auto import tqdm
+
+from .. import ResNetLSTMConfig
+from ..inference import ClipPrediction, FailedClip, find_sources, leave_cores_to, load_model, predict_clips
+from .parser import CommandParser, positive
+from .shared_options import add_answer_files, add_computing_options, add_model
+from .timeline import add_timeline_options, add_timeline_pictures, label_videos
+
+
+def make_parser() -> CommandParser:
+    """The command's options."""
+    parser = CommandParser.of("predict", "MODEL CLIP ...", __doc__)
+    add_model(parser)
+    parser.add_argument("sources", nargs="+", metavar="CLIP", help="clip, folder of clips, or URL")
+    answers = parser.add_argument_group("answers")
+    answers.add_argument("--top-k", type=positive, default=5, metavar="N", help="how many")
+    answers.add_argument("--anytime", action="store_true", help="read no more frames than it takes to be sure")
+    add_answer_files(answers)
+    answers.add_argument("--strip", type=Path, metavar="DIR", help="draw each clip's frames with their share")
+    timeline = parser.add_argument_group("timeline of long videos")
+    timeline.add_argument("--timeline", action="store_true", help="say what happens when, not once for all")
+    add_timeline_options(timeline)
+    add_timeline_pictures(timeline)
+    add_computing_options(parser, "--batch-size", "--num-workers", "--precision", "--runtime", "--int8")
+    return parser
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command's arguments; ends the process where they make no sense."""
+    parser = make_parser()
+    args = parser.parse_args(arguments)
+    if not args.timeline and (args.fps or args.plot or args.annotate):
+        parser.error("--fps, --plot and --annotate are of a timeline: add --timeline")
+    if args.timeline and args.strip:
+        parser.error("--strip draws the frames of a clip, which a timeline has none of: use --plot")
+    return args
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify all clips, and return 1 if one could not be read."""
+    sources = find_sources(args.sources)
+    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
+    leave_cores_to(args.runtime)
+    if args.timeline:
+        return label_videos(args, sources, model, processor)
+    if args.strip:
+        args.strip.mkdir(parents=True, exist_ok=True)
+    predictions = predict_clips(
+        model, processor, sources, batch_size=args.batch_size, num_workers=args.num_workers, anytime=args.anytime
+    )
+    num_failed = 0
+    with contextlib.ExitStack() as stack:
+        json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
+        csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
+        if csv_file:
+            csv.writer(csv_file).writerow(["source", "rank", "label", "score", "known", "error"])
+        bar = tqdm(predictions, total=len(sources), unit="clip", disable=len(sources) == 1)
+        for number, prediction in enumerate(bar, start=1):
+            record = to_record(prediction, model.config, args.top_k)
+            num_failed += "error" in record
+            bar.write(_to_text(record), file=sys.stderr if "error" in record else sys.stdout)
+            if json_file:
+                json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            if csv_file:
+                _write_csv_rows(csv_file, record)
+            if args.strip and isinstance(prediction, ClipPrediction):
+                _draw_strip(args.strip, number, prediction, record)
+    if num_failed:
+        print(f"{num_failed} of {len(sources)} clips could not be read", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig, top_k: int) -> dict[str, Any]:
+    """A prediction in plain values, as it is written to JSON."""
+    if isinstance(prediction, FailedClip):
+        return {"source": prediction.source, "error": prediction.error}
+    scores, shares, id2label = prediction.scores, prediction.frame_shares(), config.id2label
+    return {
+        "source": prediction.source,
+        "known": None if prediction.known_score is None else round(prediction.known_score, 6),
+        "none_of_my_actions": prediction.is_unknown(config.known_threshold),
+        "top": [{"label": id2label[i], "score": round(float(scores[i]), 6)} for i in prediction.top_k(top_k)],
+        "frames": [
+            {"seconds": round(float(second), 3), "share": round(float(share), 6)}
+            for second, share in zip(prediction.seconds, shares, strict=True)
+        ],
+    }
+
+
+def _write_csv_rows(file: TextIO, record: dict[str, Any]) -> None:
+    writer = csv.writer(file)
+    if "error" in record:
+        writer.writerow([record["source"], "", "", "", "", record["error"]])
+    for rank, answer in enumerate(record.get("top", ()), start=1):
+        writer.writerow([record["source"], rank, answer["label"], answer["score"], record["known"], ""])
+
+
+def _to_text(record: dict[str, Any]) -> str:
+    if "error" in record:
+        return f"error: {record['error']}"
+    verdict = ": none of my actions; the nearest would be" if record["none_of_my_actions"] else ""
+    answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {answer['label']}" for answer in record["top"])
+    return f"{record['source']}{verdict}{answers}"
+
+
+def _draw_strip(folder: Path, number: int, prediction: ClipPrediction, record: dict[str, Any]) -> None:
+    from ..evaluation import plot_frame_strip  # takes as long to import as a clip to classify
+
+    plot_frame_strip(
+        folder / f"{number:04}-{Path(record['source'].split('?')[0]).stem}.png",
+        prediction.frames,
+        prediction.frame_shares(),
+        prediction.seconds,
+        [(answer["label"], answer["score"]) for answer in record["top"]],
+        title=f"{Path(record['source']).name}: {record['top'][0]['label']}",
+    )

@@ -1,0 +1,85 @@
+"""The options that several commands take: the same name, meaning and default in all of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from ..cache_location import default_cache_dir
+from ..device_precision import PRECISIONS
+from ..inference import RUNTIMES
+from .parser import CommandParser, positive
+
+DEFAULT_BACKBONE = "microsoft/resnet-50"
+
+# How a command computes, as opposed to what. Each takes those of these that mean something to it.
+COMPUTING: dict[str, dict[str, Any]] = {
+    "--batch-size": {"type": positive, "metavar": "N", "help": "clips at a time (default: 1 on a CPU, 32 on a GPU)"},
+    "--num-workers": {
+        "type": int,
+        "metavar": "N",
+        "help": "processes that decode (default: 0, for a GPU one a core)",
+    },
+    "--precision": {
+        "choices": PRECISIONS,
+        "default": "auto",
+        "metavar": "NAME",
+        "help": "fp32, bf16, fp16 or auto, the device's best",
+    },
+    "--runtime": {"choices": RUNTIMES, "default": "torch", "help": "onnx and openvino: made by `export`"},
+    "--int8": {"action": "store_true", "help": "with --runtime: the export that computes with 8-bit integers"},
+    "--cache-dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "of features (default: $RESNET_LSTM_CACHE or below ~/.cache)",
+    },
+}
+
+
+def add_computing_options(parser: CommandParser, *names: str) -> None:
+    """The group of options on how the command computes: those of `COMPUTING` that are named."""
+    group = parser.add_argument_group("computing")
+    for name in names:
+        group.add_argument(name, **COMPUTING[name])
+    if "--cache-dir" in names:
+        parser.set_defaults(cache_dir=default_cache_dir())
+
+
+def add_model(parser: CommandParser) -> None:
+    """The model, by its place."""
+    parser.add_argument("model", metavar="MODEL", help="directory or Hub id")
+
+
+def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = False, help: str | None = None) -> None:
+    """The dataset.
+
+    Args:
+        group: A parser or a group of one.
+        required: Whether the command does nothing without one.
+        may_be_second: Whether it may also follow the model, unshown, without `--dataset`.
+        help: What it is, where that is not plain.
+    """
+    ways = group.add_mutually_exclusive_group(required=required)
+    ways.add_argument(
+        "--dataset", metavar="DATASET", help=help or "made by `build`, any VideoFolder, or the Hub id of one"
+    )
+    if may_be_second:
+        ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def add_backbone(group: Any) -> None:
+    """The backbone."""
+    group.add_argument(
+        "--backbone",
+        default=os.environ.get("RESNET50_PATH", DEFAULT_BACKBONE),
+        metavar="DIR_OR_ID",
+        help=f"a ResNet (default: $RESNET50_PATH or {DEFAULT_BACKBONE})",
+    )
+
+
+def add_answer_files(group: Any) -> None:
+    """The two files that answers are written to."""
+    group.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line, frames included")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="write a table")

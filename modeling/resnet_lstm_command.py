@@ -1,0 +1,115 @@
+"""`resnet-lstm`: the names of its commands, and the way from a name to what it does.
+
+It stands beside the package because the package loads PyTorch and transformers, for which nobody should have to wait
+who only asks what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+PROGRAM = "resnet-lstm"
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        group: The headline under which it is listed.
+        summary: What it does.
+    """
+
+    group: str
+    summary: str
+
+
+COMMANDS = {
+    "build": Command("data", "Make a dataset: UCF-101 or your own folders of clips -> train, validation and test"),
+    "extract": Command("data", "Run the backbone over a dataset once and keep the frame features"),
+    "train": Command("model", "Train a classifier on a dataset and score it once on the test split"),
+    "evaluate": Command("model", "Score a model on a split of a dataset, with intervals over groups"),
+    "compare": Command("model", "Compare heads and training recipes by cross-validation over groups"),
+    "predict": Command("use", "Say what happens in clips"),
+    "timeline": Command("use", "Say what happens when in long videos"),
+    "live": Command("use", "Say what is happening in front of a camera, as it happens"),
+    "space": Command("use", "Show a model in the browser: clips, long videos and the webcam"),
+    "export": Command("ship", "Export a model for OpenVINO or ONNX Runtime"),
+    "benchmark": Command("ship", "Measure speed on this machine, as ratios of what is measured in the same run"),
+    "publish": Command("ship", "Publish a model, a dataset or a Space on the Hugging Face Hub"),
+    "demo": Command("help", "Go the whole path in two minutes, with no dataset and no download"),
+    "env": Command("help", "Show versions and devices, for a bug report"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the first argument names, and return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] in COMMANDS:
+        return run_command(arguments[0], arguments[1:])
+    if arguments == ["--version"]:
+        from resnet_lstm import __version__
+
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    parser = _overview()
+    if arguments:
+        parser.parse_args(arguments)  # ends the process, with --help or an error
+    parser.print_help()
+    return 0
+
+
+def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit status.
+
+    Args:
+        name: One of `COMMANDS`.
+        arguments: What follows the name; None for those of the process.
+
+    Returns:
+        What the command returns; 2 where nothing could be done, after one line that says why.
+    """
+    # What a command imports is there to stay: to look through it for garbage again and again, and once more at the
+    # end, takes longer than many a command.
+    gc.disable()
+    command = import_module(f"resnet_lstm.commands.{name}")
+    gc.freeze()
+    gc.enable()
+    from huggingface_hub.errors import StrictDataclassError
+
+    args = command.parse_arguments(sys.argv[1:] if arguments is None else list(arguments))
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    try:
+        return int(command.run(args))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (ImportError, OSError, ValueError, StrictDataclassError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _overview() -> argparse.ArgumentParser:
+    lines = ["Video action recognition that you can check.", "", f"    {PROGRAM} COMMAND --help"]
+    for group in dict.fromkeys(command.group for command in COMMANDS.values()):
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<10} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} COMMAND ...",
+        description="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and end")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
