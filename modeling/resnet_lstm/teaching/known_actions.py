@@ -1,60 +1,52 @@
-"""Telling clips of the old and the new classes from all others: what the known score compares clips with, and its
+"""Telling clips of a taught model's actions from all others: what the known score compares clips with, and the
 threshold, fitted anew."""
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 
-from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE
+from ..class_statistics import ClassStatistics
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.discriminant import Spread
-from ..training.frozen_backbone import KNOWN_CLIPS_REFUSED
-from .old_classes import known_scores_of
+from ..training.discriminant import DiscriminantFit
+from ..training.frozen_backbone import KNOWN_CLIPS_REFUSED, fit_known_score
 
 
+@torch.no_grad()
 def teach_known_score(
     taught: ResNetLSTMForVideoClassification,
-    model: ResNetLSTMForVideoClassification,
-    spread: Spread,
-    logits: torch.Tensor,
-    distances: torch.Tensor,
-    labels: torch.Tensor,
+    fit: DiscriminantFit,
+    old: KnownScore | None,
+    statistics: ClassStatistics | None,
 ) -> np.ndarray:
     """Let a taught model tell whether a clip shows one of its actions, if there are clips enough to learn it from.
 
-    What clips of old classes are like is known from the model; the new clips tell of theirs.
-
     Args:
-        taught: With its classifier set; its first classes are the old ones that it keeps.
-        model: What it was taught from.
-        spread: Of the taught model's classes.
-        logits: `[M, L]` of the new clips by models that have not seen their recordings.
-        distances: `[M]` of the same clips by `spread`.
-        labels: `[M]`.
+        taught: With its classifier and temperature set.
+        fit: Of its classifier.
+        old: What clips of the classes that it keeps are like, on the CPU; None where it keeps none, or does not know.
+        statistics: Of the clips that `old` was learned from.
 
     Returns:
-        The known scores of old clips and new ones, `[N]`; empty where the model does not tell.
+        The known scores of clips by models that have not seen them; empty where the model does not tell.
     """
-    hidden_size, num_labels = taught.config.hidden_size, taught.config.num_labels
-    num_new = len(set(taught.config.label2id) - set(model.config.label2id))
-    keeps_old = num_labels > num_new and model.known_score is not None
-    if not keeps_old and (num_labels > num_new or len(labels) < LEAST_CLIPS_FOR_TEMPERATURE):
-        taught.set_known_score(None, None)
-        return np.empty(0)
-    known_score = KnownScore(hidden_size, num_labels)
-    old_scores = np.empty(0)
-    if keeps_old:
-        assert model.known_score is not None and model.class_statistics is not None  # noqa: S101, PT018 - as checked
-        known_score.add_classes(
-            copy.deepcopy(model.known_score).cpu(), logits, labels, spread.centre, spread.directions
-        )
-        old_scores = known_scores_of(model.class_statistics)
-    else:
-        known_score.set_statistics(logits, distances, labels, spread.centre, spread.directions)
-    scores = np.concatenate([old_scores, known_score.probability(logits, distances).numpy()])
-    taught.set_known_score(known_score, float(np.quantile(scores, KNOWN_CLIPS_REFUSED)))
-    return scores
+    if old is None or statistics is None:
+        # Old clips of classes that are gone say nothing of the scores of others.
+        return fit_known_score(taught, fit, taught.config.temperature)
+    logits = torch.from_numpy(fit.held_out_logits / taught.config.temperature).float()
+    distances = torch.from_numpy(fit.held_out_distances).float()
+    known_score = KnownScore(taught.config.hidden_size, taught.config.num_labels)
+    known_score.add_classes(old, logits, torch.from_numpy(fit.labels), fit.spread.centre, fit.spread.directions)
+    known_scores = np.concatenate(
+        [_scores_of_old_clips(statistics), known_score.probability(logits, distances).numpy()]
+    )
+    taught.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
+    return known_scores
+
+
+def _scores_of_old_clips(statistics: ClassStatistics) -> np.ndarray:
+    """As many known scores as there were clips, spread as theirs were."""
+    quantiles = statistics.known_scores.cpu().numpy()
+    positions = np.linspace(0, 1, int(statistics.num_clips.sum()))
+    return np.interp(positions, np.linspace(0, 1, len(quantiles)), quantiles)

@@ -1,42 +1,37 @@
 """A trained model and a few clips of new classes -> a model that knows these too, in seconds.
 
-The linear discriminant is fitted anew, from the statistics that the model keeps of its training clips (`ClassStatistics`)
-and from the new clips; no old clip is needed. The LSTM keeps its say about the old classes and has none about new ones.
+The linear discriminant is fitted anew, to the new clips and to the statistics that the model keeps of its training
+clips (`ClassStatistics`); no old clip is needed. The LSTM keeps its say about the classes that stay, and has none about
+new ones.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..data.video_folder import DatasetError
-from ..features import UNIFORM, FeatureCache, FeaturesInMemory, default_cache_dir, extract_features
+from ..data.leakage import Leakage
+from ..evaluation import EvaluationReport, evaluate_predictions
+from ..evaluation.report import percent
+from ..features import FeatureCache
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.class_moments import ClassMoments
-from ..training.discriminant import DiscriminantSolver, fit_by_cross_validation
-from ..training.frozen_backbone import keep_class_statistics
+from ..training.discriminant import DiscriminantFit
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
-from .clips import TaughtClips
-from .held_out import held_out_logits
+from .class_names import names_after_teaching
+from .clip_features import read_clips
+from .clips import ClipsOfClass, TeachingClip, check_clips, collect_clips
+from .errors import TeachingError
 from .known_actions import teach_known_score
-from .old_classes import moments_of
+from .refit import refit_discriminant
 
-logger = logging.getLogger(__name__)
-
-BATCH_SIZE = 64
-
-
-class TeachingError(ValueError):
-    """A model cannot be taught what it shall be taught."""
+# What the clips are called where a dataset would name a split and how it was made.
+SPLIT, SCHEME = "taught", "one recording left out at a time"
 
 
 @dataclass(frozen=True)
@@ -45,199 +40,144 @@ class TaughtModel:
 
     Attributes:
         model: Knows the new classes; in evaluation mode, on the device of the model that was taught.
-        clips: What it was taught by; clips that could not be decoded are not among them.
-        new_classes: Their names.
-        held_out_logits: `[N, L]`, what it would say of each clip without the clip's recording; NaN where the class
-            has no other recording.
+        classes: The names of those it was taught.
+        clips: What it was taught by.
+        errors: Clips that could not be read and were left out, each with the reason.
+        report: How the clips are recognised, each without its recording, among all classes of the model.
         seconds: What it took, all included.
     """
 
     model: ResNetLSTMForVideoClassification
-    clips: TaughtClips
-    new_classes: list[str]
-    held_out_logits: np.ndarray
+    classes: list[str]
+    clips: list[TeachingClip]
+    errors: list[tuple[TeachingClip, str]]
+    report: EvaluationReport
     seconds: float
-
-    @property
-    def labels(self) -> np.ndarray:
-        """`[N]`, the label ids of the clips."""
-        return np.array([self.model.config.label2id[label] for label in self.clips.labels])
-
-    @property
-    def scored(self) -> np.ndarray:
-        """`[M]`, the indices of the clips that could be held out."""
-        return np.flatnonzero(~np.isnan(self.held_out_logits).any(axis=1))
-
-    @property
-    def held_out_top1(self) -> float | None:
-        """The part of the clips that is right where their recording is left out; None where none could be."""
-        if not len(self.scored):
-            return None
-        return float((self.held_out_logits[self.scored].argmax(axis=1) == self.labels[self.scored]).mean())
 
     def summary(self) -> str:
         """A few lines for the terminal."""
-        kept = self.model.config.num_labels - len(self.new_classes)
         lines = [
-            f"taught {', '.join(self.new_classes)} by {len(self.clips.files)} clips of {len(set(self.clips.groups))} "
-            f"recordings in {self.seconds:.1f} s; {kept} classes kept"
+            f"taught {len(self.classes)} classes by {len(self.clips)} clips in {self.seconds:.1f} s; kept "
+            f"{self.model.config.num_labels - len(self.classes)} others",
+            f"leaving out one recording at a time, {percent(self.report.metrics.top1)} of the clips are recognised "
+            f"among {self.model.config.num_labels} classes:",
         ]
-        if self.held_out_top1 is None:
-            lines.append("how well cannot be told: each class has one recording")
-        else:
-            lines.append(
-                f"leaving out one recording at a time, {100 * self.held_out_top1:.1f} % of {len(self.scored)} clips "
-                f"are right among {self.model.config.num_labels} classes"
-            )
+        rows = [row for row in self.report.metrics.per_class if row.clips]
+        width = max(len(row.label) for row in rows)
+        lines += [f"  {row.label:{width}}  {round((row.recall or 0) * row.clips)} of {row.clips}" for row in rows]
         return "\n".join(lines)
 
 
 def teach(
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
-    classes: Mapping[str, Sequence[str | os.PathLike[str]]],
+    classes: Mapping[str, ClipsOfClass],
     *,
     replace: bool = False,
     group_regex: str | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    precision: str = "auto",
+    cache: FeatureCache | None = None,
     batch_size: int | None = None,
     num_workers: int | None = None,
 ) -> TaughtModel:
-    """Teach a trained model new classes by a few clips of each. The model itself stays as it is.
+    """Teach a trained model classes by a few clips of each. The model itself stays as it is; nothing is saved.
 
     Args:
-        model: Trained on a frozen backbone.
+        model: The model.
         processor: Its processor.
-        classes: For each new class its clips, files or folders, see `TaughtClips.of`. A second call finds their
-            features in the cache.
-        replace: Know the new classes alone; how much clips of one class differ is still learned from the old ones.
-        group_regex: What in a file name tells the recording, see `TaughtClips.of`.
-        cache_dir: The folder of feature caches, by default the user's.
-        precision: What the backbone computes in, see `device_precision`.
-        batch_size: Clips that pass the backbone together, by default as the device wants it.
-        num_workers: Processes that decode, by default as the device wants it.
+        classes: The clips of each class, two or more: files, folders of files, URLs, or anything else that the
+            processor takes, such as frames `[T, H, W, 3]`. A class that the model knows learns from them too.
+        replace: Know these classes alone; how much clips of one class differ is still learned from the old ones.
+        group_regex: What in a file name tells the recording it was cut from: the first capture group, or the whole
+            match. Without it, and for what is no file, each clip counts as a recording of its own.
+        cache: Frame features of files to use, and to add to where they are missing; without it nothing is kept.
+        batch_size: Clips that pass the backbone together on their way into the cache.
+        num_workers: Processes that decode these.
 
     Raises:
-        DatasetError: A class has no clip that can be decoded, or see `TaughtClips.of`.
-        TeachingError: A class is known already, there would be one class only, or the model keeps no statistics of
-            its classes and shall keep them.
+        DatasetError: The expression is none, or finds no recording in a file name.
+        FileNotFoundError: A folder holds no clip.
+        TeachingError: The model keeps no statistics of the classes that it shall keep; a name is empty, or nearly
+            another's; fewer than two classes would come of it; a file is not there or stands for two classes; or a
+            class has fewer than two clips that can be read, or all of one recording.
     """
     started = time.monotonic()
-    check_can_be_taught(model, classes, replace)
-    clips = TaughtClips.of(classes, group_regex)
-    base = copy.deepcopy(model.resnet_lstm)
-    cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir), base, processor, precision)
-    extract_features(
-        base,
-        processor,
-        cache,
-        clips.files,
-        [UNIFORM],
-        batch_size=batch_size,
-        num_workers=num_workers,
-        distributed=False,
-    )
-    clips = clips.where([cache.has(file.sha256, UNIFORM) for file in clips.files])
-    for label in classes:
-        if label not in clips.labels:
-            raise DatasetError(f"class {label!r}: none of its clips can be decoded.")
-    taught, logits = teach_by_features(model, clips, FeaturesInMemory(cache), replace=replace)
-    return TaughtModel(taught, clips, list(classes), logits, time.monotonic() - started)
-
-
-def check_can_be_taught(
-    model: ResNetLSTMForVideoClassification, classes: Sequence[str] | Mapping[str, object], replace: bool
-) -> None:
-    """Raise a `TeachingError` where a model cannot be taught these classes."""
-    known = [] if replace else [label for label in classes if label in model.config.label2id]
-    if known:
-        raise TeachingError(f"{', '.join(known)}: known to the model already. Choose another name, or replace all.")
-    if not replace and model.class_statistics is None:
-        raise TeachingError(
-            "The model keeps no statistics of its classes, so it cannot be taught more beside them: it was trained "
-            "with its backbone, or by an earlier version. Train it again, or replace all its classes."
-        )
-    if len(classes) + (0 if replace else model.config.num_labels) < 2:
-        raise TeachingError(f"{', '.join(classes) or 'no class'}: a model needs two classes to tell apart.")
-
-
-@torch.no_grad()
-def teach_by_features(
-    model: ResNetLSTMForVideoClassification, clips: TaughtClips, features: FeaturesInMemory, *, replace: bool = False
-) -> tuple[ResNetLSTMForVideoClassification, np.ndarray]:
-    """As `teach`, by clips whose features are there. The model that was taught, and the clips' held-out logits."""
-    new_classes = list(dict.fromkeys(clips.labels))
-    check_can_be_taught(model, new_classes, replace)
     statistics = model.class_statistics
-    old_names = [] if replace else [model.config.id2label[index] for index in range(model.config.num_labels)]
-    names = [*old_names, *new_classes]
-    labels = np.array([names.index(label) for label in clips.labels])
-    head_features = clip_features(model, clips, features)  # [N, H]
+    if statistics is None and not replace:
+        raise TeachingError(
+            "the model keeps no statistics of its classes, so that it cannot be taught others beside them: it was "
+            "trained by an earlier version, or with its backbone. Give the dataset that it was trained on, train it "
+            "again, or have all of its classes replaced."
+        )
+    kept = [] if replace else [model.config.id2label[index] for index in range(model.config.num_labels)]
+    names = names_after_teaching(kept, classes)
+    clips = collect_clips(classes, group_regex)
+    check_clips(classes, clips)
+    was_training = model.training
+    model.eval()
+    read = read_clips(model, processor, clips, cache, batch_size=batch_size, num_workers=num_workers)
+    model.train(was_training)
+    check_clips(classes, read.clips, read.errors)
 
-    old = None if statistics is None else moments_of(statistics)
-    if replace and old is not None:
-        old = old.without_classes()
-    new = ClassMoments.of(head_features, labels, clips.groups)
-    moments = new if old is None else old.and_also(new)
-    if statistics is None:
-        fit = fit_by_cross_validation(head_features, labels, clips.groups, len(names))
-        shrinkage, divisor = fit.shrinkage, fit.temperature
-    else:
-        shrinkage, divisor = float(statistics.shrinkage), float(statistics.divisor)
-    solver = DiscriminantSolver(moments, len(names))
-    classifier = solver.classifier(shrinkage).divided_by(divisor)
-    logits = held_out_logits(old, head_features, labels, clips.groups, len(names), shrinkage) / divisor
-
-    taught = with_classes(model, names)
-    taught.set_classifier(classifier.weight, classifier.bias)
-    taught.classifier.requires_grad_(True)
-    logits = logits / taught.config.temperature
-    scored = np.flatnonzero(~np.isnan(logits).any(axis=1))
-    spread = solver.spread(shrinkage)
-    known_scores = teach_known_score(
-        taught,
-        model,
-        spread,
-        torch.from_numpy(logits[scored]).float(),
-        spread.squared_distances(head_features[scored]),
-        torch.from_numpy(labels[scored]),
-    )
-    keep_class_statistics(taught, moments, shrinkage, divisor, known_scores)
-    return taught, logits
+    labels = np.array([names.index(clip.label) for clip in read.clips])
+    groups = [clip.group for clip in read.clips]
+    fit = refit_discriminant(statistics, read.features, labels, groups, len(names), keep_classes=not replace)
+    taught = _with_classes(model, names, fit)
+    old_known_score = None if replace or model.known_score is None else copy.deepcopy(model.known_score).cpu()
+    known_scores = teach_known_score(taught, fit, old_known_score, statistics)
+    taught.set_class_statistics(fit.moments.to_statistics(len(names), fit.shrinkage, fit.temperature, known_scores))
+    report = _report(fit.held_out_logits / taught.config.temperature, labels, read.clips, names, group_regex)
+    return TaughtModel(taught, list(classes), read.clips, read.errors, report, time.monotonic() - started)
 
 
-def clip_features(
-    model: ResNetLSTMForVideoClassification, clips: TaughtClips, features: FeaturesInMemory
-) -> torch.Tensor:
-    """What the classifier reads of clips, `[N, H]` on the CPU: the mean over their frames."""
-    base, parts = model.resnet_lstm, []
-    for start in range(0, len(clips.files), BATCH_SIZE):
-        batch = [features.load(file.sha256, UNIFORM) for file in clips.files[start : start + BATCH_SIZE]]
-        magnitudes = base.magnitudes(torch.stack(batch).to(model.device))
-        parts.append(base.normalised(magnitudes).mean(dim=1).cpu())
-    return torch.cat(parts)
+def _with_classes(
+    model: ResNetLSTMForVideoClassification, names: Sequence[str], fit: DiscriminantFit
+) -> ResNetLSTMForVideoClassification:
+    """A copy of a model for these classes, with the classifier of the fit.
 
-
-def with_classes(model: ResNetLSTMForVideoClassification, names: Sequence[str]) -> ResNetLSTMForVideoClassification:
-    """A copy of a model for these classes, its classifier still to be set.
-
-    The LSTM says of an old class what it said, and nothing of a new one. When reading may stop is not known any more.
+    The LSTM says of a class that stays what it said, and nothing of a new one. At what score reading may stop early is
+    not known any more.
     """
     taught = copy.deepcopy(model).eval()
     config = taught.config
-    kept = [label for label in names if label in config.label2id]
-    old_ids = [config.label2id[label] for label in kept]
+    kept = [index for index, name in enumerate(names) if name in model.config.label2id]
+    kept_before = [model.config.label2id[names[index]] for index in kept]
+    taught.forget_classes()
+    config.temperature = model.config.temperature
     config.id2label = dict(enumerate(names))
-    config.label2id = {label: index for index, label in enumerate(names)}
-    config.early_exit_score = None
+    config.label2id = {name: index for index, name in enumerate(names)}
     taught.num_labels = len(names)
     taught.classifier = nn.Linear(config.hidden_size, len(names), dtype=torch.float32, device=model.device)
+    taught.set_classifier(fit.classifier.weight, fit.classifier.bias)
     if model.lstm_classifier is not None:
         weight = torch.zeros(len(names), config.lstm_hidden_size, device=model.device)
-        weight[: len(kept)] = model.lstm_classifier.weight[old_ids]
+        weight[kept] = model.lstm_classifier.weight[kept_before].detach()
         taught.lstm_classifier = nn.Linear(
             config.lstm_hidden_size, len(names), bias=False, dtype=torch.float32, device=model.device
         )
         taught.lstm_classifier.weight.data.copy_(weight)
     return taught
+
+
+def _report(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    clips: Sequence[TeachingClip],
+    names: Sequence[str],
+    group_regex: str | None,
+) -> EvaluationReport:
+    taught = list(dict.fromkeys(clip.label for clip in clips))
+    groups_known = group_regex is not None
+    leakage = Leakage(SPLIT, len(clips), groups_known, shared_group=() if groups_known else None, same_bytes=())
+    return evaluate_predictions(
+        logits,
+        labels,
+        [clip.group for clip in clips],
+        [clip.name for clip in clips],
+        names,
+        split=SPLIT,
+        split_scheme=SCHEME,
+        leaky=False,
+        leakage=leakage.to_dict(),
+        model_name="resnet-lstm",
+        dataset_name=f"clips of {', '.join(taught)}",
+    )

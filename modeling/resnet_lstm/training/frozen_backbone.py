@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..class_statistics import NUM_QUANTILES, ClassStatistics
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from .class_moments import ClassMoments
 from .datasets import FeatureDataset
 from .discriminant import DiscriminantFit, fit_by_cross_validation
 from .loop import TrainingLoop, TrainingResult
@@ -27,9 +25,6 @@ REFIT_FOLDER = "refit"
 
 # What part of the clips that show one of the model's actions may be taken for none of them.
 KNOWN_CLIPS_REFUSED = 0.05
-
-# Directions of the covariance within classes that a model keeps to be taught by.
-NUM_CLASS_DIRECTIONS = 128
 
 # Makes the loop for a training set, a validation set (or none) and the folder of its checkpoints.
 MakeLoop = Callable[[FeatureDataset, FeatureDataset | None, Path], TrainingLoop]
@@ -74,7 +69,8 @@ def train_head(
     the LSTM has no say, if no epoch is better. The temperature, and the score at
     which reading may stop early, are fitted on the validation clips. Then all is done again on training and
     validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is learned
-    from the linear part's view of clips that it has not seen (`known_score`).
+    from the linear part's view of clips that it has not seen (`known_score`), and the statistics of the classes are
+    kept, by which the model can be taught further ones.
 
     Args:
         model: As built; its backbone made the features.
@@ -123,7 +119,10 @@ def train_head(
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
     known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
-    keep_class_statistics(model, fit.moments, fit.shrinkage, fit.temperature * sureness, known_scores)
+    divisor = fit.temperature * sureness
+    model.set_class_statistics(
+        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
+    )
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops)
 
@@ -186,43 +185,6 @@ def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFi
     known_scores = known_score.probability(logits, distances).numpy()
     model.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
     return known_scores
-
-
-@torch.no_grad()
-def keep_class_statistics(
-    model: ResNetLSTMForVideoClassification,
-    moments: ClassMoments,
-    shrinkage: float,
-    divisor: float,
-    known_scores: np.ndarray,
-) -> None:
-    """Let a model keep what it can be taught further classes by, see `teaching`.
-
-    Args:
-        model: The model.
-        moments: Of its training clips.
-        shrinkage: Of the covariance, in its linear part.
-        divisor: What the weights of the linear part are those of the discriminant divided by.
-        known_scores: `[N]`, of clips by models that have not seen them; empty where the model does not tell.
-    """
-    variances, directions = moments.principal_directions(NUM_CLASS_DIRECTIONS)
-    num_labels, hidden_size = model.config.num_labels, model.config.hidden_size
-    means, num_groups = torch.zeros(num_labels, hidden_size), torch.zeros(num_labels)
-    means[moments.labels], num_groups[moments.labels] = moments.means, moments.num_groups
-    statistics = ClassStatistics(hidden_size, num_labels, len(directions))
-    statistics.set_statistics(
-        means=means,
-        directions=variances.sqrt()[:, None] * directions,
-        num_groups=num_groups,
-        num_clips=moments.num_clips,
-        mean_variance=moments.mean_variance,
-        shrinkage=shrinkage,
-        divisor=divisor,
-    )
-    if len(known_scores):
-        quantiles = np.quantile(known_scores, np.linspace(0, 1, NUM_QUANTILES))
-        statistics.set_statistics(known_scores=torch.from_numpy(quantiles))
-    model.set_class_statistics(statistics)
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:
