@@ -66,6 +66,7 @@ def read_clips(
             num_workers=num_workers,
             distributed=False,
         ).failed
+    base = model.resnet_lstm
     read, features, errors = [], [], []
     for clip in clips:
         if cache is None or clip.sha256 is None:
@@ -74,12 +75,12 @@ def read_clips(
             except VideoDecodingError as error:
                 errors.append((clip, str(error)))
                 continue
-            outputs = model(pixel_values)
+            frame_features = base.extract_frame_features(pixel_values)  # [1, T, D]
         elif cache.has(clip.sha256, UNIFORM):
-            outputs = model(frame_features=cache.load(clip.sha256, UNIFORM)[None].to(model.device))
+            frame_features = cache.load(clip.sha256, UNIFORM)[None].to(model.device)
         else:
             errors.append((clip, errors_of_path[Path(clip.source)]))
             continue
         read.append(clip)
-        features.append(outputs.clip_features[0].float().cpu())
+        features.append(base.normalised(base.magnitudes(frame_features))[0].mean(dim=0).float().cpu())
     return ReadClips(read, torch.stack(features) if features else torch.empty(0, model.config.hidden_size), errors)

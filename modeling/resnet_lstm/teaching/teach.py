@@ -1,8 +1,8 @@
 """A trained model and a few clips of new classes -> a model that knows these too, in seconds.
 
 The linear discriminant is fitted anew, to the new clips and to the statistics that the model keeps of its training
-clips (`ClassStatistics`); no old clip is needed. The LSTM keeps its say about the classes that stay, and has none about
-new ones.
+clips (`ClassStatistics`); no old clip is needed. The LSTM keeps its say about the classes that stay, and has none
+about new ones.
 """
 
 from __future__ import annotations

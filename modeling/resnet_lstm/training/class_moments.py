@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ..class_statistics import NUM_QUANTILES, ClassStatistics
 
 # Directions of the covariance within classes that a model keeps to be taught by.
 NUM_KEPT_DIRECTIONS = 64
+# Of more residuals the main directions are approximated.
+MOST_EXACT_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,16 @@ class ClassMoments:
             Variances `[K]` and unit vectors `[K, H]`.
         """
         num_directions = min(num_directions, *self.residuals.shape)
+        if len(self.residuals) <= min(MOST_EXACT_ROWS, self.residuals.shape[1]):
+            return self._exact_directions(num_directions)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             _, deviations, directions = torch.svd_lowrank(self.residuals, num_directions, niter=4)
         return deviations**2, directions.T
+
+    def _exact_directions(self, num_directions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """By the eigenvectors `[R, R]` of the residuals' products with each other."""
+        variances, vectors = torch.linalg.eigh((self.residuals @ self.residuals.T).double())  # ascending
+        variances, vectors = variances[-num_directions:].flip(0).clamp_min(0), vectors[:, -num_directions:].flip(1)
+        directions = vectors.T.to(self.residuals.dtype) @ self.residuals  # [K, H], as long as the deviations that way
+        return variances.to(directions.dtype), F.normalize(directions, dim=1)
