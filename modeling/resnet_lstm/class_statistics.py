@@ -32,6 +32,7 @@ class ClassStatistics(nn.Module):
     covariance_clips: torch.Tensor  # [], how many clips the covariance is estimated from
     shrinkage: torch.Tensor  # [], of the covariance when the classifier was fitted
     divisor: torch.Tensor  # [], what the discriminant's logits are divided by in the classifier
+    offsets: torch.Tensor  # [L], what the classifier's logits are above those of the discriminant
     known_scores: torch.Tensor  # [NUM_QUANTILES], all 0 where the model does not tell
 
     def __init__(self, hidden_size: int, num_labels: int, num_directions: int) -> None:
@@ -45,6 +46,7 @@ class ClassStatistics(nn.Module):
             "covariance_clips": (),
             "shrinkage": (),
             "divisor": (),
+            "offsets": (num_labels,),
             "known_scores": (NUM_QUANTILES,),
         }.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))

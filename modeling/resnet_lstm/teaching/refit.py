@@ -9,7 +9,13 @@ import torch
 
 from ..class_statistics import ClassStatistics
 from ..training.class_moments import ClassMoments
-from ..training.discriminant import DiscriminantFit, DiscriminantSolver, fit_by_cross_validation
+from ..training.discriminant import (
+    PRIOR_GROUPS,
+    DiscriminantFit,
+    DiscriminantSolver,
+    LinearClassifier,
+    fit_by_cross_validation,
+)
 
 # Recordings are left out one at a time up to so many; of more, several at a time.
 MOST_FITS = 50
@@ -23,11 +29,12 @@ def refit_discriminant(
     num_labels: int,
     *,
     keep_classes: bool,
-) -> DiscriminantFit:
+) -> tuple[DiscriminantFit, torch.Tensor]:
     """Fit the discriminant of a taught model.
 
     The shrinkage and the scale of the logits stay what they were for the clips that the model was trained on, of which
-    there were more; where nothing is known of these, both are chosen by the new clips.
+    there were more; where nothing is known of these, both are chosen by the new clips. The classifier's bias makes up
+    for how few recordings a class was learned from, see `_with_offsets_of_few`.
 
     Args:
         statistics: What the model keeps of its training clips, if it does.
@@ -39,7 +46,8 @@ def refit_discriminant(
             clips of one class differ.
 
     Returns:
-        The fit; its held-out logits and distances are those of the new clips, each by a fit without its recording.
+        The fit, whose held-out logits and distances are those of the new clips, each by a fit without its recording;
+        and what its logits are above those of the discriminant, `[L]`.
     """
     old = None
     if statistics is None:
@@ -65,13 +73,53 @@ def refit_discriminant(
         held_out_logits[test] = without.classifier(shrinkage)(features[test]).numpy() / divisor
         held_out_distances[test] = without.spread(shrinkage).squared_distances(features[test]).numpy()
     fitted = solver(np.arange(len(labels)))
-    return DiscriminantFit(
-        classifier=fitted.classifier(shrinkage).divided_by(divisor),
+    classifier = fitted.classifier(shrinkage).divided_by(divisor)
+    own = np.arange(len(labels)), labels
+    gains = classifier(features).numpy()[own] - held_out_logits[own]
+    offsets = torch.zeros(num_labels)
+    if statistics is not None and keep_classes:
+        offsets[: len(statistics.offsets)] = statistics.offsets.cpu()
+    offsets = _with_offsets_of_few(offsets, fitted.moments, labels, gains)
+    fit = DiscriminantFit(
+        classifier=LinearClassifier(classifier.weight, classifier.bias + offsets),
         spread=fitted.spread(shrinkage),
         moments=fitted.moments,
         shrinkage=shrinkage,
         temperature=divisor,
         labels=labels,
-        held_out_logits=held_out_logits,
+        held_out_logits=held_out_logits + offsets.numpy(),
         held_out_distances=held_out_distances,
     )
+    return fit, offsets
+
+
+def _with_offsets_of_few(
+    offsets: torch.Tensor, moments: ClassMoments, labels: np.ndarray, gains: np.ndarray
+) -> torch.Tensor:
+    """What a class needs for having been learned from fewer recordings than others.
+
+    Of the mean of n recordings, drawn towards that of all classes by the factor a (`discriminant`), a part is chance.
+    It makes all clips look farther from the class than they are, its own by a^2 c / 2n on average, where c is the trace
+    of the chance part's covariance by the discriminant's metric for one recording. Clips that the mean was learned from
+    it makes look nearer, by a c / n; so c is told by what they gain over being held out.
+
+    Args:
+        offsets: `[L]`, what other classes were given when they were taught.
+        moments: Of all clips.
+        labels: `[N]`, of the clips to learn from.
+        gains: `[N]`, the logit of each clip's own class, less what it is by a fit without the clip's recording.
+
+    Returns:
+        The offsets with those of the classes that are learned: what they need more than is left to need for others.
+    """
+    num_groups = moments.num_groups.numpy()
+    pulls = num_groups / (num_groups + PRIOR_GROUPS)
+    row_of_clip = np.searchsorted(moments.labels, labels)
+    chance = float(np.mean(gains * (num_groups / pulls)[row_of_clip]))
+    needs = pulls**2 * chance / (2 * num_groups)
+    is_learned = np.isin(moments.labels, labels)
+    others = ~is_learned if not is_learned.all() else is_learned
+    given = np.where(is_learned, 0.0, offsets.numpy()[moments.labels])
+    offsets = offsets.clone()
+    offsets[moments.labels[is_learned]] = torch.from_numpy(needs[is_learned] - (needs - given)[others].mean()).float()
+    return offsets

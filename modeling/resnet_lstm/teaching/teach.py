@@ -108,8 +108,8 @@ def teach(
             "trained by an earlier version, or with its backbone. Give the dataset that it was trained on, train it "
             "again, or have all of its classes replaced."
         )
-    kept = [] if replace else [model.config.id2label[index] for index in range(model.config.num_labels)]
-    names = names_after_teaching(kept, classes)
+    known = [] if replace else [model.config.id2label[index] for index in range(model.config.num_labels)]
+    names = names_after_teaching(known, classes)
     clips = collect_clips(classes, group_regex)
     check_clips(classes, clips)
     was_training = model.training
@@ -120,11 +120,13 @@ def teach(
 
     labels = np.array([names.index(clip.label) for clip in read.clips])
     groups = [clip.group for clip in read.clips]
-    fit = refit_discriminant(statistics, read.features, labels, groups, len(names), keep_classes=not replace)
+    fit, offsets = refit_discriminant(statistics, read.features, labels, groups, len(names), keep_classes=not replace)
     taught = _with_classes(model, names, fit)
     old_known_score = None if replace or model.known_score is None else copy.deepcopy(model.known_score).cpu()
     known_scores = teach_known_score(taught, fit, old_known_score, statistics)
-    taught.set_class_statistics(fit.moments.to_statistics(len(names), fit.shrinkage, fit.temperature, known_scores))
+    kept = fit.moments.to_statistics(len(names), fit.shrinkage, fit.temperature, known_scores)
+    kept.offsets.copy_(offsets)
+    taught.set_class_statistics(kept)
     report = _report(fit.held_out_logits / taught.config.temperature, labels, read.clips, names, group_regex)
     return TaughtModel(taught, list(classes), read.clips, read.errors, report, time.monotonic() - started)
 
