@@ -99,8 +99,8 @@ def _with_offsets_of_few(
     """What a class needs for having been learned from fewer recordings than others.
 
     Of the mean of n recordings, drawn towards that of all classes by the factor a (`discriminant`), a part is chance.
-    It makes all clips look farther from the class than they are, its own by a^2 c / 2n on average, where c is the trace
-    of the chance part's covariance by the discriminant's metric for one recording. Clips that the mean was learned from
+    It makes clips look farther from the class than they are, its own by a^2 c / 2n on average, where c is the trace of
+    the chance part's covariance for one recording, by the discriminant's metric. Clips that the mean was learned from
     it makes look nearer, by a c / n; so c is told by what they gain over being held out.
 
     Args:
