@@ -62,64 +62,83 @@ def refit_discriminant(
         new = ClassMoments.of(features[indices], labels[indices], [groups[index] for index in indices])
         return DiscriminantSolver(new if old is None else old.and_also(new), num_labels)
 
-    held_out_logits = np.full((len(labels), num_labels), np.nan)
-    held_out_distances = np.full(len(labels), np.nan)
     # Recordings of one class come one after another: no fold holds two of them, unless there are very many.
     fold_of = {group: number % MOST_FITS for number, group in enumerate(dict.fromkeys(groups))}
     folds = np.array([fold_of[group] for group in groups])
+    held_out_logits = np.empty((len(labels), num_labels))
+    held_out_distances = np.empty(len(labels))
+    held_out_moments = []
     for fold in range(folds.max() + 1):
-        test = np.flatnonzero(folds == fold)
         without = solver(np.flatnonzero(folds != fold))
-        held_out_logits[test] = without.classifier(shrinkage)(features[test]).numpy() / divisor
-        held_out_distances[test] = without.spread(shrinkage).squared_distances(features[test]).numpy()
+        held_out_moments.append(without.moments)
+        of_fold = features[folds == fold]
+        held_out_logits[folds == fold] = without.classifier(shrinkage)(of_fold).numpy() / divisor
+        held_out_distances[folds == fold] = without.spread(shrinkage).squared_distances(of_fold).numpy()
     fitted = solver(np.arange(len(labels)))
     classifier = fitted.classifier(shrinkage).divided_by(divisor)
+
     own = np.arange(len(labels)), labels
-    gains = classifier(features).numpy()[own] - held_out_logits[own]
-    offsets = torch.zeros(num_labels)
+    chance = _chance_part(fitted.moments, labels, classifier(features).numpy()[own] - held_out_logits[own])
+    offsets = np.zeros(num_labels)
     if statistics is not None and keep_classes:
-        offsets[: len(statistics.offsets)] = statistics.offsets.cpu()
-    offsets = _with_offsets_of_few(offsets, fitted.moments, labels, gains)
+        offsets[: len(statistics.offsets)] = statistics.offsets.cpu().numpy()
+    for fold, moments in enumerate(held_out_moments):
+        held_out_logits[folds == fold] += _with_offsets_of_few(offsets, moments, labels, chance)
+    offsets = _with_offsets_of_few(offsets, fitted.moments, labels, chance)
     fit = DiscriminantFit(
-        classifier=LinearClassifier(classifier.weight, classifier.bias + offsets),
+        classifier=LinearClassifier(classifier.weight, classifier.bias + torch.from_numpy(offsets).float()),
         spread=fitted.spread(shrinkage),
         moments=fitted.moments,
         shrinkage=shrinkage,
         temperature=divisor,
         labels=labels,
-        held_out_logits=held_out_logits + offsets.numpy(),
+        held_out_logits=held_out_logits,
         held_out_distances=held_out_distances,
     )
-    return fit, offsets
+    return fit, torch.from_numpy(offsets).float()
 
 
-def _with_offsets_of_few(
-    offsets: torch.Tensor, moments: ClassMoments, labels: np.ndarray, gains: np.ndarray
-) -> torch.Tensor:
-    """What a class needs for having been learned from fewer recordings than others.
+def _chance_part(moments: ClassMoments, labels: np.ndarray, gains: np.ndarray) -> float:
+    """How much of the logits is due to which recordings there are, if a class had one.
 
-    Of the mean of n recordings, drawn towards that of all classes by the factor a (`discriminant`), a part is chance.
-    It makes clips look farther from the class than they are, its own by a^2 c / 2n on average, where c is the trace of
-    the chance part's covariance for one recording, by the discriminant's metric. Clips that the mean was learned from
-    it makes look nearer, by a c / n; so c is told by what they gain over being held out.
+    Of the mean of n recordings, which is drawn towards that of all classes by the factor a (`discriminant`), a part is
+    chance. Clips that the mean was learned from it makes look nearer, by a c / n, where c is the trace of the chance
+    part's covariance for one recording, by the discriminant's metric: the c that is wanted.
+
+    Args:
+        moments: Of all clips.
+        labels: `[N]`, of the clips to learn from.
+        gains: `[N]`, the logit of each clip's own class, less what it is by a fit without the clip's recording.
+    """
+    num_groups = moments.num_groups.numpy()[np.searchsorted(moments.labels, labels)]
+    return float(np.mean(gains * num_groups / _pulls(num_groups)))
+
+
+def _with_offsets_of_few(offsets: np.ndarray, moments: ClassMoments, labels: np.ndarray, chance: float) -> np.ndarray:
+    """What the logits of classes need for having been learned from fewer recordings than others.
+
+    The chance part of a class's mean makes the clips that it was not learned from look farther than they are, by
+    a^2 c / 2n on average, in the terms of `_chance_part`.
 
     Args:
         offsets: `[L]`, what other classes were given when they were taught.
         moments: Of all clips.
-        labels: `[N]`, of the clips to learn from.
-        gains: `[N]`, the logit of each clip's own class, less what it is by a fit without the clip's recording.
+        labels: Of the clips to learn from.
+        chance: Of `_chance_part`.
 
     Returns:
-        The offsets with those of the classes that are learned: what they need more than is left to need for others.
+        `[L]`; the classes that are learned get what they need more than what the others lack on average.
     """
     num_groups = moments.num_groups.numpy()
-    pulls = num_groups / (num_groups + PRIOR_GROUPS)
-    row_of_clip = np.searchsorted(moments.labels, labels)
-    chance = float(np.mean(gains * (num_groups / pulls)[row_of_clip]))
-    needs = pulls**2 * chance / (2 * num_groups)
+    needs = _pulls(num_groups) ** 2 * chance / (2 * num_groups)
     is_learned = np.isin(moments.labels, labels)
-    others = ~is_learned if not is_learned.all() else is_learned
-    given = np.where(is_learned, 0.0, offsets.numpy()[moments.labels])
-    offsets = offsets.clone()
-    offsets[moments.labels[is_learned]] = torch.from_numpy(needs[is_learned] - (needs - given)[others].mean()).float()
-    return offsets
+    lacks = np.where(is_learned, needs, needs - offsets[moments.labels])
+    others = is_learned if is_learned.all() else ~is_learned
+    result = offsets.copy()
+    result[moments.labels[is_learned]] = needs[is_learned] - lacks[others].mean()
+    return result
+
+
+def _pulls(num_groups: np.ndarray) -> np.ndarray:
+    """How far the means of so many recordings are from that of all classes, in parts of what they were."""
+    return num_groups / (num_groups + PRIOR_GROUPS)
