@@ -207,6 +207,7 @@ def test_what_a_model_needs_to_be_taught_is_saved_with_it(
     taught.model.save_pretrained(tmp_path / "taught")
     loaded = ResNetLSTMForVideoClassification.from_pretrained(tmp_path / "taught", dtype=torch.bfloat16).eval()
     assert loaded.class_statistics is not None
+    assert taught.model.class_statistics is not None
     for name, statistic in taught.model.class_statistics.named_buffers():
         torch.testing.assert_close(loaded.class_statistics.get_buffer(name), statistic)
     pixel_values = tiny_processor(taught.clips[0].source, return_tensors="pt")["pixel_values"]

@@ -25,7 +25,7 @@ def require_new_directory(directory: Path) -> None:
 
 
 def write_taught_model(
-    taught: TaughtModel, processor: ResNetLSTMVideoProcessor, directory: Path, taught_from: str
+    taught: TaughtModel, processor: ResNetLSTMVideoProcessor, directory: str | Path, taught_from: str
 ) -> None:
     """Write weights, configuration, processor, code, figures, pictures and card: all of it or, after an error, none.
 
@@ -39,6 +39,7 @@ def write_taught_model(
     Raises:
         TeachingError: The folder holds something.
     """
+    directory = Path(directory)
     require_new_directory(directory)
     facts = _facts_of(taught_from)
     if facts is None:
