@@ -35,6 +35,7 @@ COMMANDS = {
     "build": Command("data", "Make a dataset: UCF-101 or your own folders of clips -> train, validation and test"),
     "extract": Command("data", "Run the backbone over a dataset once and keep the frame features"),
     "train": Command("model", "Train a classifier on a dataset and score it once on the test split"),
+    "teach": Command("model", "Teach a trained model classes of your own by a few clips of each, in seconds"),
     "evaluate": Command("model", "Score a model on a split of a dataset, with intervals over groups"),
     "compare": Command("model", "Compare heads and training recipes by cross-validation over groups"),
     "predict": Command("use", "Say what happens in clips"),

@@ -32,6 +32,7 @@ REMOTE_CODE = (
     "folded_backbone",
     "frame_reading",
     "configuration_resnet_lstm",
+    "class_statistics",
     "known_score",
     "modeling_resnet_lstm",
     "video_decoding",

@@ -25,6 +25,7 @@ COMPLETE = {
     "device_precision.py",
     "folded_backbone.py",
     "frame_reading.py",
+    "class_statistics.py",
     "known_score.py",
     "metrics.json",
     "model.safetensors",

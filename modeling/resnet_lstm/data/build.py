@@ -191,7 +191,7 @@ def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], 
     """The clips of `source/<class>/*`, the classes without any, and the number of other files."""
     if not source.is_dir():
         raise DatasetError(f"{source}: no such folder. It must hold one folder of clips for each class.")
-    pattern = _compile(group_regex)
+    pattern = compile_group_regex(group_regex)
     sources: list[Source] = []
     empty, skipped = [], 0
     for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
@@ -201,7 +201,7 @@ def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], 
         if not clips:
             empty.append(folder.name)
         for path in clips:
-            group = _match_group(pattern, path) if pattern else None
+            group = match_group(pattern, path) if pattern else None
             sources.append((path, Clip(f"{folder.name}/{path.name}", folder.name, group)))
     if empty:
         logger.warning("folders without clips, which are no classes: %s", ", ".join(empty))
@@ -214,14 +214,14 @@ def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], 
     return sources, empty, skipped
 
 
-def _compile(group_regex: str | None) -> re.Pattern[str] | None:
+def compile_group_regex(group_regex: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(group_regex) if group_regex else None
     except re.error as error:
         raise DatasetError(f"group_regex={group_regex!r}: not a regular expression ({error}).") from error
 
 
-def _match_group(pattern: re.Pattern[str], path: Path) -> str:
+def match_group(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.name)
     group = match and match[1 if pattern.groups else 0]
     if not group:

@@ -70,7 +70,8 @@ def train_head(
     the LSTM has no say, if no epoch is better. The temperature, and the score at
     which reading may stop early, are fitted on the validation clips. Then all is done again on training and
     validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is learned
-    from the linear part's view of clips that it has not seen (`known_score`).
+    from the linear part's view of clips that it has not seen (`known_score`), and the statistics of the classes are
+    kept, by which the model can be taught further ones.
 
     Args:
         model: As built; its backbone made the features.
@@ -99,6 +100,7 @@ def train_head(
     model.config.temperature = sureness = 1.0
     model.config.early_exit_score = None
     model.set_known_score(None, None)
+    model.set_class_statistics(None)
     fit = fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
@@ -118,7 +120,11 @@ def train_head(
                 (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
-    fit_known_score(model, fit, sureness * model.config.temperature)
+    known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
+    divisor = fit.temperature * sureness
+    model.set_class_statistics(
+        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
+    )
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
 
@@ -158,25 +164,29 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
 
 
 @torch.no_grad()
-def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> None:
+def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> np.ndarray:
     """Let the model tell whether a clip shows one of its actions, if there are clips enough to learn it from.
 
     Args:
         model: With its linear part and temperature set.
         fit: Of its linear part.
         divisor: What the fit's logits have been divided by since.
+
+    Returns:
+        The known scores of the clips that were held out, `[M]`; empty where there are too few.
     """
     scored = np.flatnonzero(~np.isnan(fit.held_out_distances))
     if len(scored) < LEAST_CLIPS_FOR_TEMPERATURE:
-        return
+        return np.empty(0)
     logits = torch.from_numpy(fit.held_out_logits[scored] / divisor).float()
     distances = torch.from_numpy(fit.held_out_distances[scored]).float()
     known_score = KnownScore(model.config.hidden_size, model.config.num_labels)
     known_score.set_statistics(
         logits, distances, torch.from_numpy(fit.labels[scored]), fit.spread.centre, fit.spread.directions
     )
-    threshold = np.quantile(known_score.probability(logits, distances).numpy(), KNOWN_CLIPS_REFUSED)
-    model.set_known_score(known_score, float(threshold))
+    known_scores = known_score.probability(logits, distances).numpy()
+    model.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
+    return known_scores
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:

@@ -1,0 +1,86 @@
+"""Clips -> what the classifier reads of each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..features import UNIFORM, ClipFile, FeatureCache, extract_features
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..video_decoding import VideoDecodingError
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .clips import TeachingClip
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReadClips:
+    """What could be read of clips.
+
+    Attributes:
+        clips: N clips.
+        features: `[N, H]` float32 on the CPU, the `clip_features` that the model gives of each.
+        errors: The clips that could not be read, each with the reason in a line that names it.
+    """
+
+    clips: list[TeachingClip]
+    features: torch.Tensor
+    errors: list[tuple[TeachingClip, str]]
+
+
+@torch.inference_mode()
+def read_clips(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    clips: Sequence[TeachingClip],
+    cache: FeatureCache | None = None,
+    *,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
+) -> ReadClips:
+    """Pass clips through the model, in evaluation mode.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        clips: The clips.
+        cache: Frame features of files to use, and to add to where they are missing; without it nothing is written.
+        batch_size: Clips that pass the backbone together on their way into the cache.
+        num_workers: Processes that decode these.
+    """
+    errors_of_path: dict[Path, str] = {}
+    if cache is not None:
+        files = [ClipFile(Path(clip.source), clip.sha256) for clip in clips if clip.sha256 is not None]
+        errors_of_path = extract_features(
+            model.resnet_lstm,
+            processor,
+            cache,
+            files,
+            [UNIFORM],
+            batch_size=batch_size,
+            num_workers=num_workers,
+            distributed=False,
+        ).failed
+    base = model.resnet_lstm
+    read, features, errors = [], [], []
+    for clip in clips:
+        if cache is None or clip.sha256 is None:
+            try:
+                pixel_values = processor(clip.source, return_tensors="pt")["pixel_values"].to(model.device)
+            except VideoDecodingError as error:
+                errors.append((clip, str(error)))
+                continue
+            frame_features = base.extract_frame_features(pixel_values)  # [1, T, D]
+        elif cache.has(clip.sha256, UNIFORM):
+            frame_features = cache.load(clip.sha256, UNIFORM)[None].to(model.device)
+        else:
+            errors.append((clip, errors_of_path[Path(clip.source)]))
+            continue
+        read.append(clip)
+        features.append(base.normalised(base.magnitudes(frame_features))[0].mean(dim=0).float().cpu())
+    return ReadClips(read, torch.stack(features) if features else torch.empty(0, model.config.hidden_size), errors)
