@@ -73,6 +73,7 @@ def read_clips(
             try:
                 pixel_values = processor(clip.source, return_tensors="pt")["pixel_values"].to(model.device)
             except VideoDecodingError as error:
+                logger.warning("left out: %s", error)
                 errors.append((clip, str(error)))
                 continue
             frame_features = base.extract_frame_features(pixel_values)  # [1, T, D]
