@@ -63,7 +63,7 @@ def test_a_broken_clip_is_reported_and_the_status_is_one(
     clips = shutil.copytree(new_clips, tmp_path / "clips")
     (clips / "grow" / "broken.mp4").write_bytes(b"no video")
     assert teach(teachable_dir, clips, tmp_path / "taught") == 1
-    assert "1 clips could not be read" in capsys.readouterr().err
+    assert "1 of 9 clips could not be read" in capsys.readouterr().err
 
 
 def test_what_is_in_the_way_is_left_alone(

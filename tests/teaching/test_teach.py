@@ -159,10 +159,16 @@ def test_the_lstm_keeps_its_say_about_old_classes_and_has_none_about_new_ones(
 ) -> None:
     assert teachable_model.lstm_classifier is not None
     teachable_model.lstm_classifier.weight.data.normal_()
-    taught = teach(teachable_model, tiny_processor, {"grow": new_clips / "grow"}).model
+    result = teach(teachable_model, tiny_processor, {"grow": new_clips / "grow"})
+    taught = result.model
     assert taught.lstm_classifier is not None
     torch.testing.assert_close(taught.lstm_classifier.weight[:2], teachable_model.lstm_classifier.weight)
     assert not taught.lstm_classifier.weight[2:].any()
+    # Nor is it passed over where the clips are recognised.
+    teachable_model.lstm_classifier.weight.data.zero_()
+    without = teach(teachable_model, tiny_processor, {"grow": new_clips / "grow"})
+    assert (np.abs(result.report.logits - without.report.logits)[:, :2] > 0.01).all()
+    np.testing.assert_allclose(result.report.logits[:, 2], without.report.logits[:, 2], atol=1e-4)
 
 
 def test_files_folders_frames_and_a_cache_teach_the_same(

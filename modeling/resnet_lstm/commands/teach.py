@@ -79,5 +79,6 @@ def run(args: argparse.Namespace) -> int:
     print(taught.summary())
     print(f"\nmodel, figures and card: {args.output}")
     if taught.errors:
-        print(f"{len(taught.errors)} clips could not be read and were left out", file=sys.stderr)
+        num_clips = len(taught.clips) + len(taught.errors)
+        print(f"{len(taught.errors)} of {num_clips} clips could not be read and were left out", file=sys.stderr)
     return 1 if taught.errors else 0

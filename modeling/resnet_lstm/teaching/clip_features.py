@@ -25,11 +25,13 @@ class ReadClips:
     Attributes:
         clips: N clips.
         features: `[N, H]` float32 on the CPU, the `clip_features` that the model gives of each.
+        lstm_logits: `[N, L]`, what the LSTM adds to the logits, before these are divided by the temperature.
         errors: The clips that could not be read, each with the reason in a line that names it.
     """
 
     clips: list[TeachingClip]
     features: torch.Tensor
+    lstm_logits: torch.Tensor
     errors: list[tuple[TeachingClip, str]]
 
 
@@ -66,13 +68,15 @@ def read_clips(
             num_workers=num_workers,
             distributed=False,
         ).failed
-    base = model.resnet_lstm
-    read, features, errors = [], [], []
+    base, config = model.resnet_lstm, model.config
+    read, errors = [], []
+    features, lstm_logits = [torch.empty(0, config.hidden_size)], [torch.empty(0, config.num_labels)]
     for clip in clips:
         if cache is None or clip.sha256 is None:
             try:
                 pixel_values = processor(clip.source, return_tensors="pt")["pixel_values"].to(model.device)
             except VideoDecodingError as error:
+                logger.warning("left out: %s", error)
                 errors.append((clip, str(error)))
                 continue
             frame_features = base.extract_frame_features(pixel_values)  # [1, T, D]
@@ -82,5 +86,7 @@ def read_clips(
             errors.append((clip, errors_of_path[Path(clip.source)]))
             continue
         read.append(clip)
-        features.append(base.normalised(base.magnitudes(frame_features))[0].mean(dim=0).float().cpu())
-    return ReadClips(read, torch.stack(features) if features else torch.empty(0, model.config.hidden_size), errors)
+        outputs = model(frame_features=frame_features)
+        features.append(outputs.clip_features.cpu())
+        lstm_logits.append((outputs.logits * config.temperature - model.classifier(outputs.clip_features)).cpu())
+    return ReadClips(read, torch.cat(features), torch.cat(lstm_logits), errors)

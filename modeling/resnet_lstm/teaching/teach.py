@@ -121,28 +121,28 @@ def teach(
     labels = np.array([names.index(clip.label) for clip in read.clips])
     groups = [clip.group for clip in read.clips]
     fit, offsets = refit_discriminant(statistics, read.features, labels, groups, len(names), keep_classes=not replace)
-    taught = _with_classes(model, names, fit)
+    taught = _with_classes(model, names, len(known), fit)
     old_known_score = None if replace or model.known_score is None else copy.deepcopy(model.known_score).cpu()
     known_scores = teach_known_score(taught, fit, old_known_score, statistics)
     kept = fit.moments.to_statistics(len(names), fit.shrinkage, fit.temperature, known_scores)
     kept.offsets.copy_(offsets)
     taught.set_class_statistics(kept)
-    report = _report(fit.held_out_logits / taught.config.temperature, labels, read.clips, names, group_regex)
+    logits = fit.held_out_logits.copy()
+    logits[:, : len(known)] += read.lstm_logits[:, : len(known)].numpy()
+    report = _report(logits / taught.config.temperature, labels, read.clips, names, group_regex)
     return TaughtModel(taught, list(classes), read.clips, read.errors, report, time.monotonic() - started)
 
 
 def _with_classes(
-    model: ResNetLSTMForVideoClassification, names: Sequence[str], fit: DiscriminantFit
+    model: ResNetLSTMForVideoClassification, names: Sequence[str], num_kept: int, fit: DiscriminantFit
 ) -> ResNetLSTMForVideoClassification:
     """A copy of a model for these classes, with the classifier of the fit.
 
-    The LSTM says of a class that stays what it said, and nothing of a new one. At what score reading may stop early is
-    not known any more.
+    The LSTM says of the first `num_kept` classes, which are the model's own, what it said, and nothing of the others.
+    At what score reading may stop early is not known any more.
     """
     taught = copy.deepcopy(model).eval()
     config = taught.config
-    kept = [index for index, name in enumerate(names) if name in model.config.label2id]
-    kept_before = [model.config.label2id[names[index]] for index in kept]
     taught.forget_classes()
     config.temperature = model.config.temperature
     config.id2label = dict(enumerate(names))
@@ -150,9 +150,10 @@ def _with_classes(
     taught.num_labels = len(names)
     taught.classifier = nn.Linear(config.hidden_size, len(names), dtype=torch.float32, device=model.device)
     taught.set_classifier(fit.classifier.weight, fit.classifier.bias)
+    taught.classifier.requires_grad_(True)
     if model.lstm_classifier is not None:
         weight = torch.zeros(len(names), config.lstm_hidden_size, device=model.device)
-        weight[kept] = model.lstm_classifier.weight[kept_before].detach()
+        weight[:num_kept] = model.lstm_classifier.weight[:num_kept].detach()
         taught.lstm_classifier = nn.Linear(
             config.lstm_hidden_size, len(names), bias=False, dtype=torch.float32, device=model.device
         )
