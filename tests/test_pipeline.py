@@ -34,9 +34,11 @@ REMOTE_CODE = (
     "configuration_resnet_lstm",
     "known_score",
     "modeling_resnet_lstm",
+    "video_damage",
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",
+    "video_sources",
 )
 WITHOUT_THE_PACKAGE = """
 import json, sys

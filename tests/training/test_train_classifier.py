@@ -37,10 +37,12 @@ COMPLETE = {
     "training_curves.png",
     "train.yaml",
     "training_log.jsonl",
+    "video_damage.py",
     "video_decoding.py",
     "video_inputs.py",
     "video_preprocessor_config.json",
     "video_processing_resnet_lstm.py",
+    "video_sources.py",
 }
 
 

@@ -35,8 +35,9 @@ from ..features.cache import state_dict_sha256
 from ..feeding import default_num_workers
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..publishing import ModelFacts, dataset_facts, write_model_card
-from ..video_decoding import VideoDecodingError, probe_video
+from ..video_decoding import probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoDecodingError
 from ..whole_file import written_whole
 from .datasets import ClipDataset, FeatureDataset
 from .frame_rate import clip_frame_rate
