@@ -123,14 +123,11 @@ def _curve(timeline: Timeline, hues: Mapping[str, int]) -> str:
 
 
 def _csv(timeline: Timeline) -> str:
+    from resnet_lstm.plain_text import csv_cell
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["action", "start", "end", "score"])
     for row in timeline.to_dict()["segments"]:
-        writer.writerow([_harmless(row["label"] or ""), row["start"], row["end"], row["score"]])
+        writer.writerow([csv_cell(row["label"] or ""), row["start"], row["end"], row["score"]])
     return file.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell

@@ -35,11 +35,10 @@ CONTAINERS_AND_CODECS = (
     *((".m4v", codec) for codec in ("mpeg4",)),
     *((".m2v", codec) for codec in ("mpeg2video",)),
     *((".mjpeg", codec) for codec in ("mjpeg",)),
-    *((".obu", codec) for codec in ("libsvtav1",)),
 )
 
 _FORMAT_OF_SUFFIX = {
-    **{".ts": "mpegts", ".mts": "mpegts", ".m4v": "m4v", ".obu": "obu", ".m2v": "mpeg2video", ".wmv": "asf"},
+    **{".ts": "mpegts", ".mts": "mpegts", ".m4v": "m4v", ".m2v": "mpeg2video", ".wmv": "asf"},
     **{".y4m": "yuv4mpegpipe", ".apng": "apng"},
 }
 _PIXEL_FORMATS = {
@@ -50,7 +49,6 @@ _PIXEL_FORMATS = {
 _FINE = {
     codec: {"qmin": "2", "qmax": "2"} for codec in ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2")
 }
-_FINE |= {"flv": {"qmin": "2", "qmax": "2"}, "mjpeg": {"qmin": "2", "qmax": "2"}}
 _FINE |= {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"svtav1-params": "crf=20", "preset": "10"}}
 
 

@@ -12,6 +12,7 @@ _CODECS_WITHOUT_ZEROS = frozenset(
     ("av1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3", "theora", "vp8", "vp9", "wmv2")
 )
 _ZEROS = bytes(16)
+_MOST_FRAMES_TOLD = 2**30
 
 
 @dataclass
@@ -77,7 +78,8 @@ def num_frames_missing(stream: av.VideoStream, num_packets: int, mean_gap: Fract
     num_told = len(stream.index_entries) if container.startswith("mov,") else stream.frames
     if container == "mxf":
         num_told = stream.duration or 0  # its ticks are frames
-    return max(0, num_told - num_packets)
+    # A recording that could not seek back to its header says as many as there could ever be.
+    return max(0, num_told - num_packets) if num_told < _MOST_FRAMES_TOLD else 0
 
 
 def _matroska_seconds(stream: av.VideoStream) -> Fraction:

@@ -35,7 +35,7 @@ from .video_sources import VideoDecodingError, VideoSource, is_url, kind_of, rea
 logger = logging.getLogger(__name__)
 
 # Part of every feature cache's key: raise it when the same file and settings begin to give other frames.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 # Containers that hold pictures of their own, and streams of pictures without a container. Playlists and scripts (hls,
 # concat, ...) are left out on purpose: such a "video" could make the reader open other files of this machine.
@@ -58,14 +58,18 @@ _CONTAINER_FORMATS = (
         "ogg",
     ),
     *("webm", "yuv4mpegpipe"),
-    *("h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"),
+    *("h264", "hevc", "m4v", "mjpeg", "mpegvideo"),
 )
 
 # Without a container there are no time stamps, or such as a seek does not find: the frames are counted.
-_RAW_FORMATS = frozenset(("h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu"))
+_RAW_FORMATS = frozenset(("h264", "hevc", "m4v", "mjpeg", "mpegvideo"))
 
-# A seek in these goes by the times of decoding, which come before those of display, and may begin at any byte.
-_FORMATS_SOUGHT_BY_DECODING_TIME = frozenset(("mpeg", "mpegts"))
+# These are read from their first byte on: after a seek, frames of MPEG program streams have their neighbours' times.
+_FORMATS_WITHOUT_SEEK = _RAW_FORMATS | {"mpeg"}
+# A seek in these goes by the times of decoding, which come before those of display.
+_FORMATS_SOUGHT_BY_DECODING_TIME = frozenset(("avi", "mpegts"))
+# These decoders learn once, when they are opened, whether to leave frames out.
+_DECODERS_THAT_LEAVE_OUT_NOTHING = frozenset(("libdav1d", "libaom-av1", "av1"))
 
 # H.264 and HEVC let a frame be shown up to this many places away from where it is decoded.
 _RAW_STREAM_DISORDER = 16
@@ -291,6 +295,10 @@ def probe_video(source: VideoSource) -> VideoInfo:
         )
 
 
+class _NoFrameError(VideoDecodingError):
+    """What was opened as a video holds no picture, as text does that is named `.h264`."""
+
+
 @contextmanager
 def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.VideoStream, str]]:
     """The video stream of a source, and the source's name for messages.
@@ -318,6 +326,9 @@ def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.
             small = context.width * context.height < _LEAST_PIXELS_FOR_THREADS
             context.thread_count = 1 if small else num_threads
             yield stream, name
+    except _NoFrameError as error:
+        found = kind_of(source)
+        raise VideoDecodingError(f"{error} Found: {found}." if found else str(error)) from None
     except av.error.FFmpegError as error:
         raise VideoDecodingError(f"{name}: not readable as a video ({_cause(source, error)}).") from error
     except OSError as error:
@@ -359,7 +370,7 @@ def _read_timeline(stream: av.VideoStream, name: str, damage: Damage) -> _Timeli
         if ticks >= last_ticks:
             last_ticks, last_duration = ticks, packet.duration or 0
     if not frame_ticks:
-        raise VideoDecodingError(f"{name}: its video stream holds no frame.")
+        raise _NoFrameError(f"{name}: its video stream holds no frame.")
     frame_ticks.sort()
     key_frame_ticks.sort()
     if not last_duration:
@@ -368,8 +379,8 @@ def _read_timeline(stream: av.VideoStream, name: str, damage: Damage) -> _Timeli
     mean_gap = Fraction(frame_ticks[-1] - frame_ticks[0], max(1, len(frame_ticks) - 1))
     damage.num_missing = num_frames_missing(stream, num_packets, mean_gap, end_ticks)
     damage.num_frames = len(frame_ticks) + damage.num_missing
-    if _is_raw(stream):
-        key_frame_ticks = []  # there is no index to find them by
+    if stream.container.format.name in _FORMATS_WITHOUT_SEEK:
+        key_frame_ticks = []
     key_frame_ticks = key_frame_ticks or frame_ticks[:1]
     return _Timeline(frame_ticks, key_frame_ticks, end_ticks, stream.time_base, decoding_ticks)
 
@@ -429,7 +440,10 @@ def _frames_on_screen(
             decoded = _decode_from(stream, timeline, key_frame, needed, damage)
             shown, coming = _advance(decoded, shown, next(decoded, None), wanted)
         if shown is None:
-            raise VideoDecodingError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
+            raise _NoFrameError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
+        # XviD in AVI leaves out, on purpose, frames that equal the one before.
+        if shown[0] != wanted and stream.container.format.name != "avi":
+            damage.add_broken(wanted)
         yield shown[1]
 
 
@@ -505,8 +519,9 @@ class _Needed:
     def packets(self, stream: av.VideoStream) -> Iterator[av.Packet]:
         """The stream's packets; before each, the decoder is told whether it may leave it out."""
         has_time_stamps = stream.container.format.name != "avi" and not _is_raw(stream)
+        may_leave_out = has_time_stamps and stream.codec_context.name not in _DECODERS_THAT_LEAVE_OUT_NOTHING
         for packet in stream_packets(stream):
-            needed = self.everything or not has_time_stamps or packet.pts is None or packet.pts in self.wanted
+            needed = self.everything or not may_leave_out or packet.pts is None or packet.pts in self.wanted
             # The decoder knows which frames others are made from, and never leaves those out.
             stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
             yield packet
@@ -517,11 +532,12 @@ def _decode_from(
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames with the ticks they come up at, from a key frame on; None for the very beginning of the file."""
     ticks = timeline.start_ticks if key_frame is None else key_frame
-    by_decoding_time = stream.container.format.name in _FORMATS_SOUGHT_BY_DECODING_TIME
-    if _is_raw(stream) or (by_decoding_time and key_frame is None):
+    container = stream.container.format.name
+    if container in _FORMATS_WITHOUT_SEEK or (container == "mpegts" and key_frame is None):
         stream.container.seek(0, stream=stream, unsupported_byte_offset=True)
-    elif by_decoding_time:
-        stream.container.seek(timeline.decoding_ticks.get(ticks, ticks), stream=stream)
+    elif container in _FORMATS_SOUGHT_BY_DECODING_TIME:
+        first = min(timeline.decoding_ticks.values(), default=ticks)
+        stream.container.seek(first if key_frame is None else timeline.decoding_ticks.get(ticks, ticks), stream=stream)
     else:
         stream.container.seek(ticks, stream=stream)
     return decode_packets(stream, needed.packets(stream), ticks, damage)
@@ -578,7 +594,8 @@ class ToPicture:
             self.display_matrix = None if matrix is None else np.frombuffer(matrix, np.int32).reshape(3, 3).copy()
             # A stream may change its size on the way; its pictures keep that of the first.
             self.size = frame.width, frame.height
-        picture = self.reformatter.reformat(frame, *self.size, format="rgb24").to_ndarray()
+        # Bicubic is what FFmpeg itself takes for the colours between two samples of more than 8 bits.
+        picture = self.reformatter.reformat(frame, *self.size, format="rgb24", interpolation="BICUBIC").to_ndarray()
         return picture if self.display_matrix is None else _upright(picture, self.display_matrix)
 
 
