@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from about_view import about_view, known_actions_view
 from clip_view import clip_record, clip_view
 from resnet_lstm import ResNetLSTMConfig
 from resnet_lstm.inference import ClipPrediction, Segment, Thumbnail, Timeline
+from resnet_lstm.video_damage import Damage
 from timeline_view import timeline_view
 from view_parts import in_words, percent, refusal
 
@@ -154,3 +156,12 @@ def test_about_a_model_without_figures(tmp_path: Path) -> None:
     html, limits = about_view(str(tmp_path))
     assert "No figures are published" in html
     assert "The set of actions is closed" in limits
+
+
+def test_damage_is_told_beside_the_answer() -> None:
+    damage = Damage(num_frames=64, num_missing=12)
+    told = "12 of 64 frames are damaged or missing"
+    clip = replace(prediction(), damage=damage)
+    assert told in clip_view(clip, config(), "clip.mp4")
+    assert told in timeline_view(replace(timeline(), damage=damage), "video.mp4")
+    assert "damaged" not in clip_view(prediction(), config(), "clip.mp4")

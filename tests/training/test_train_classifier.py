@@ -38,10 +38,12 @@ COMPLETE = {
     "train.yaml",
     "training_curves.png",
     "training_log.jsonl",
+    "video_damage.py",
     "video_decoding.py",
     "video_inputs.py",
     "video_preprocessor_config.json",
     "video_processing_resnet_lstm.py",
+    "video_sources.py",
 }
 
 

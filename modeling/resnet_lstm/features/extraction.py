@@ -66,11 +66,13 @@ class Extraction:
         extracted: How many features (clips times views) were computed.
         cached: How many were in the cache already.
         failed: Clips that could not be decoded, each with the reason.
+        damaged: Clips that were read in part, each with what is missing or broken.
     """
 
     extracted: int = 0
     cached: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
+    damaged: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def extract_features(
                     logger.warning("left out: %s", loaded.error)
                     result.failed[job.clip.path] = loaded.error
                 else:
+                    if loaded.damage:
+                        result.damaged[job.clip.path] = str(loaded.damage)
                     decoded.append(job)
                     pictures.append(loaded.pictures)
             if decoded:
@@ -151,6 +155,12 @@ def extract_features(
         results: list[Extraction] = gather_object([result])
         result.extracted = sum(share.extracted for share in results)
         result.failed = {path: cause for share in results for path, cause in share.failed.items()}
+        result.damaged = {path: damage for share in results for path, damage in share.damaged.items()}
+    if result.damaged:
+        path, damage = min(result.damaged.items())
+        logger.warning(
+            "%d clips are damaged and were read in part, for example %s: %s", len(result.damaged), path, damage
+        )
     return result
 
 

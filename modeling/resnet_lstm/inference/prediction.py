@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from ..feeding import (
     load_batches,
 )
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
-from ..video_decoding import VideoSource
+from ..video_damage import Damage
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoSource
 from .anytime import read_until_sure
 
 
@@ -37,6 +38,7 @@ class ClipPrediction:
         seconds: `[T]`, when each of them is shown, from the start of the clip.
         known_score: How probable it is, from 0 to 1, that the clip shows one of the model's actions at all; None where
             the model does not tell. Below its `config.known_threshold` take the clip for none of them.
+        damage: What of the file is missing or was found broken; what is said is of the frames that are there.
     """
 
     source: VideoSource
@@ -45,6 +47,7 @@ class ClipPrediction:
     frames: np.ndarray
     seconds: np.ndarray
     known_score: float | None = None
+    damage: Damage = field(default_factory=Damage)
 
     @property
     def scores(self) -> np.ndarray:
@@ -199,4 +202,5 @@ def _prediction(
         frames=clip.shown.numpy()[read],
         seconds=clip.seconds[read],
         known_score=None if known_score is None else float(known_score[index]),
+        damage=clip.damage,
     )
