@@ -23,7 +23,7 @@ GREEN = "green_to_red"
 def clip_features(
     model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, clips: list[Path]
 ) -> torch.Tensor:
-    with torch.inference_mode():
+    with torch.no_grad():
         return torch.cat([model(**processor(clip, return_tensors="pt")).clip_features for clip in clips])
 
 
@@ -95,7 +95,8 @@ def test_clips_are_recognised_by_what_was_learned_from_other_recordings(
     }
     without = teach(teachable_model, tiny_processor, classes).model
     features = clip_features(without, tiny_processor, [Path(left_out.source)])
-    logits = (without.classifier(features) / without.config.temperature)[0].detach().numpy()
+    with torch.no_grad():
+        logits = (without.classifier(features) / without.config.temperature)[0].numpy()
     assert taught.report.logits[0] == pytest.approx(logits, abs=1e-2)
 
 
@@ -167,7 +168,7 @@ def test_the_lstm_keeps_its_say_about_old_classes_and_has_none_about_new_ones(
     # Nor is it passed over where the clips are recognised.
     teachable_model.lstm_classifier.weight.data.zero_()
     without = teach(teachable_model, tiny_processor, {"grow": new_clips / "grow"})
-    assert (np.abs(result.report.logits - without.report.logits)[:, :2] > 0.01).all()
+    assert (np.abs(result.report.logits - without.report.logits)[:, :2] > 1e-3).all()
     np.testing.assert_allclose(result.report.logits[:, 2], without.report.logits[:, 2], atol=1e-4)
 
 

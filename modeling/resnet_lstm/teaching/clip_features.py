@@ -35,7 +35,7 @@ class ReadClips:
     errors: list[tuple[TeachingClip, str]]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def read_clips(
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
