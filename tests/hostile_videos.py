@@ -71,7 +71,7 @@ def write_stream(
     time_base: Fraction = Fraction(1, 25),
     rotation: float = 0,
     colour: tuple[int, int] | None = None,
-) -> Path | io.RawIOBase:
+) -> None:
     """Encode RGB pictures, by default at 25 fps, by any encoder into any container.
 
     Args:
@@ -114,7 +114,6 @@ def write_stream(
             file.mux(stream.encode(frame))
         if stream is not None:
             file.mux(stream.encode())
-    return target
 
 
 def every_frame(source: Path | bytes) -> np.ndarray:
@@ -157,7 +156,7 @@ def mutated(content: bytes, generator: np.random.Generator) -> bytes:
     data = bytearray(content)
     for _ in range(int(generator.integers(1, 4))):
         start = int(generator.integers(len(data)))
-        length = int(min(len(data) - start, 2 ** generator.integers(0, 13)))
+        length = min(len(data) - start, 2 ** int(generator.integers(0, 13)))
         match int(generator.integers(7)):
             case 0:
                 for position in generator.integers(len(data), size=int(generator.integers(1, 20))):

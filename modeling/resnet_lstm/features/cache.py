@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from ..device_precision import backbone_dtype, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
@@ -18,6 +19,8 @@ from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .views import View
+
+logger = logging.getLogger(__name__)
 
 # What a processor saves but does not see pixels by.
 _NOT_ABOUT_PIXELS = ("auto_map", "processor_class", "return_metadata", "video_processor_type")
@@ -33,13 +36,17 @@ _ARCHITECTURE = (
 )
 
 
+class DamagedFeaturesError(ValueError):
+    """A file of the cache does not hold what was written into it."""
+
+
 class FeatureCache:
     """The frame features of clips, one safetensors file for each clip and view.
 
     A cache belongs to one backbone, one reading of its maps, one set of processor settings, one version of the decoder
     and one precision, and lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a
-    changed clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, and processes may
-    share a cache.
+    changed clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, carry a checksum of
+    what they hold, and processes may share a cache.
 
     Args:
         root: The folder of all caches.
@@ -89,18 +96,35 @@ class FeatureCache:
         """Whether the features of a clip are there."""
         return self.path(clip_sha256, view).is_file()
 
+    def keeps(self, clip_sha256: str, view: View) -> bool:
+        """Whether the features of a clip are there as they were written; a damaged file is reported and deleted."""
+        if not self.has(clip_sha256, view):
+            return False
+        try:
+            self.load(clip_sha256, view)
+        except DamagedFeaturesError as error:
+            logger.warning("%s It is computed anew.", error)
+            self.path(clip_sha256, view).unlink(missing_ok=True)
+            return False
+        return True
+
     def load(self, clip_sha256: str, view: View) -> torch.Tensor:
         """The features of a clip, `[T, D]` float32.
 
         Raises:
             FileNotFoundError: They are not there.
-            ValueError: Their file is damaged.
+            DamagedFeaturesError: Their file is damaged.
         """
         path = self.path(clip_sha256, view)
         try:
-            return load_file(path)["frame_features"]
+            with safe_open(path, framework="pt") as file:
+                frame_features: torch.Tensor = file.get_tensor("frame_features")
+                checksum = (file.metadata() or {}).get("sha256")
         except SafetensorError as error:
-            raise ValueError(f"{path}: damaged ({error}). Delete it and extract again.") from error
+            raise DamagedFeaturesError(f"{path}: damaged ({error}). Extract again.") from error
+        if checksum != _checksum(frame_features):
+            raise DamagedFeaturesError(f"{path}: damaged (it is not what was written). Extract again.")
+        return frame_features
 
     def save(self, clip_sha256: str, view: View, frame_features: torch.Tensor) -> None:
         """Keep the features `[T, D]` of a clip."""
@@ -108,7 +132,11 @@ class FeatureCache:
         path.parent.mkdir(exist_ok=True)
         tensors = {"frame_features": frame_features.float().cpu().contiguous()}
         with written_whole(path) as temporary:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata={"sha256": _checksum(tensors["frame_features"])})
+
+
+def _checksum(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
 
 
 class FeaturesInMemory:
