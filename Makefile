@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test quality docs clean
+.PHONY: demo test quality docs audit fuzz clean
 
 # Generated clips -> a trained, evaluated model, in minutes, without any download but the packages.
 demo: $(INSTALLED)
@@ -21,6 +21,16 @@ quality: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/zensical build --clean --strict
 
+# Known holes in what is installed; needs the internet.
+audit: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip_audit --skip-editable
+
+# Mutated clips through decoder and processor: make fuzz MINUTES=10
+MINUTES ?= 60
+fuzz: $(INSTALLED)
+	$(BIN)/python tests/fuzz.py --minutes $(MINUTES) --keep fuzz_findings
+
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
@@ -29,4 +39,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv demo_output build dist site
+	rm -rf .venv demo_output fuzz_findings build dist site

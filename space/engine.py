@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+    from resnet_lstm.feeding import ClipPictures
     from resnet_lstm.inference import ClipPrediction, LivePrediction, Timeline
 
 logger = logging.getLogger(__name__)
@@ -119,8 +120,9 @@ class Engine:
 
     def _load(self) -> None:
         try:
-            from resnet_lstm.inference import leave_cores_to, load_model
+            from resnet_lstm.inference import leave_cores_to, load_model, warm_up
 
+            warm_up()
             loaded = load_model(self.name, runtime=self._runtime, int8=self._int8)
             leave_cores_to(self._runtime)
             self._loaded = loaded
@@ -133,27 +135,29 @@ class Engine:
             self._thread.join(0.5)
 
     def _classify_here(self, path: str) -> Iterator[Progress | ClipPrediction]:
-        from resnet_lstm.inference import FailedClip, predict_clips
+        from resnet_lstm import VideoDecodingError
+        from resnet_lstm.inference import predict_pictures
 
         model, processor = self.model()
 
-        def work(report: Report) -> ClipPrediction | FailedClip:
+        def work(report: Report) -> ClipPrediction:
             report(0, None)
-            return next(predict_clips(model, processor, [path]))
+            return predict_pictures(model, processor, path, _load_pictures(path, processor))
 
-        for step in in_steps(f"Looking at {processor.num_frames} frames", work):
-            if isinstance(step, FailedClip):
-                raise VideoRefusedError(without_path(ValueError(step.error), path))
-            yield step
+        try:
+            yield from in_steps(f"Looking at {processor.num_frames} frames", work)
+        except VideoDecodingError as error:
+            raise VideoRefusedError(without_path(error, path)) from None
 
     def _label_here(self, path: str, min_score: float) -> Iterator[Progress | Timeline]:
         from resnet_lstm import VideoDecodingError
-        from resnet_lstm.inference import label_timeline
+        from resnet_lstm.inference import label_timeline, open_frames, open_frames_apart
 
         model, processor = self.model()
+        reader = open_frames_apart if spaces is None else open_frames
 
         def work(report: Report) -> Timeline:
-            return label_timeline(model, processor, path, min_score=min_score, progress=report)
+            return label_timeline(model, processor, path, min_score=min_score, progress=report, reader=reader)
 
         try:
             yield from in_steps("Watching the video", work)
@@ -188,6 +192,16 @@ def read_model_file(name: str, file: str) -> Path | None:
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         logger.warning("%s of %s was not read: %s", file, name, error)
         return None
+
+
+def _load_pictures(path: str, processor: ResNetLSTMVideoProcessor) -> ClipPictures:
+    """What the model looks at, decoded by another process; a worker of ZeroGPU may have none, and is one itself."""
+    from resnet_lstm.feeding import load_pictures
+    from resnet_lstm.inference import load_pictures_apart
+
+    if spaces is None:
+        return load_pictures_apart(path, processor)
+    return load_pictures(path, processor, num_threads=0, to_show=True)
 
 
 def _on_gpu(function: Function, seconds: int) -> Function:

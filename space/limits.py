@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ def check_video(path: str | Path, max_seconds: float) -> None:
     Raises:
         VideoRefusedError: It is no video, broken, too large or too long.
     """
-    from resnet_lstm import VideoDecodingError, probe_video
-    from resnet_lstm.video_decoding import open_stream
+    from resnet_lstm import VideoDecodingError
+    from resnet_lstm.inference import probe_apart
 
     path = Path(path)
     size = path.stat().st_size if path.is_file() else None
@@ -42,21 +43,20 @@ def check_video(path: str | Path, max_seconds: float) -> None:
             f"{path.name}: {size / 2**20:.0f} MB. At most {MAX_UPLOAD_BYTES / 2**20:.0f} MB are taken."
         )
     try:
-        with open_stream(path) as (stream, _):
-            context = stream.codec_context  # None where nothing here decodes it
-            width, height = (context.width, context.height) if context is not None else (0, 0)
-        if width * height > MAX_PIXELS:
-            raise VideoRefusedError(f"{path.name}: {width} x {height} pixels. {_PIXEL_RULE}")
-        info = probe_video(path)
+        with closing(probe_apart(path)) as steps:  # type: ignore[type-var]
+            header = next(steps)
+            if header["width"] * header["height"] > MAX_PIXELS:
+                raise VideoRefusedError(f"{path.name}: {header['width']} x {header['height']} pixels. {_PIXEL_RULE}")
+            info = next(steps)
     except VideoDecodingError as error:
         raise VideoRefusedError(without_path(error, path)) from None
-    if info.seconds > max_seconds:
+    if info["seconds"] > max_seconds:
         raise VideoRefusedError(
-            f"{path.name}: {in_clock(info.seconds)} long. At most {in_clock(max_seconds)} are taken here."
+            f"{path.name}: {in_clock(info['seconds'])} long. At most {in_clock(max_seconds)} are taken here."
         )
-    if info.fps > MAX_FRAMES_PER_SECOND:
+    if info["fps"] > MAX_FRAMES_PER_SECOND:
         raise VideoRefusedError(
-            f"{path.name}: {info.fps:.0f} frames a second. At most {MAX_FRAMES_PER_SECOND} are taken."
+            f"{path.name}: {info['fps']:.0f} frames a second. At most {MAX_FRAMES_PER_SECOND} are taken."
         )
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from engine import Engine
 from examples import example_video
-from limits import MAX_VIDEO_SECONDS, check_video
+from limits import MAX_VIDEO_SECONDS, VideoRefusedError, check_video, without_path
 from steps import Progress, in_steps
 from timeline_view import timeline_view
 from uploads import Uploads
@@ -142,12 +142,16 @@ class TimelineTab:
             yield timeline, None
 
     def _annotate(self, path: str, timeline: Timeline) -> Iterator[Progress | Path]:
-        from resnet_lstm.inference import annotate_video
+        from resnet_lstm import VideoDecodingError
+        from resnet_lstm.inference import annotate_video_apart
 
         with self._uploads.new_file(f"{Path(path).stem}-annotated.mp4") as output:
-            yield from in_steps(
-                "Writing the annotated video", lambda report: annotate_video(path, timeline, output, progress=report)
-            )
+            try:
+                yield from in_steps(
+                    "Writing the annotated video", lambda report: annotate_video_apart(path, timeline, output, report)
+                )
+            except VideoDecodingError as error:
+                raise VideoRefusedError(without_path(error, path)) from None
 
 
 def _stopped() -> Outputs:

@@ -13,6 +13,7 @@ import itertools
 import logging
 import multiprocessing
 import resource
+import signal
 import sys
 import threading
 import time
@@ -27,7 +28,9 @@ import numpy as np
 
 from hostile_videos import CONTAINERS_AND_CODECS, mutated, write_stream
 
+# Of computing; on a machine that has much else to do, waiting for the processor is no hang.
 HANG_SECONDS = 10
+_STUCK_SECONDS = 120
 MEMORY_BYTES = 2 * 2**30
 _NUM_FRAMES = 24
 _CLIP_SUFFIXES = (".avi", ".mp4", ".webm", ".mkv", ".mov")
@@ -39,7 +42,7 @@ class Findings:
 
     Attributes:
         outcomes: How many gave frames, and how many which error.
-        hangs: The numbers of those that took longer than `HANG_SECONDS`.
+        hangs: The numbers of those that computed for longer than `HANG_SECONDS`, or did nothing for minutes.
         crashes: Of those that took their process down.
         uncaught: Of those that raised something else than the one error, with what.
         largest_bytes: The most memory that a process came to hold.
@@ -98,6 +101,8 @@ def _work(connection: Connection, files: Sequence[bytes]) -> None:
     processor = ResNetLSTMVideoProcessor(size={"height": 32, "width": 32})
     connection.send(("ready", 0))
     for number in iter(connection.recv, None):
+        computed = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (computed + HANG_SECONDS + 1, resource.RLIM_INFINITY))
         content = case(files, number)
         try:
             probe_video(content)
@@ -130,9 +135,15 @@ class _Worker:
             EOFError: The process has died.
         """
         self.connection.send(number)
-        if not self.connection.poll(HANG_SECONDS):
+        if not self.connection.poll(_STUCK_SECONDS):
             raise TimeoutError
-        outcome: tuple[str, int] = self.connection.recv()
+        try:
+            outcome: tuple[str, int] = self.connection.recv()
+        except EOFError:
+            self.process.join()
+            if self.process.exitcode == -signal.SIGXCPU:
+                raise TimeoutError from None
+            raise
         return outcome
 
     def end(self) -> None:

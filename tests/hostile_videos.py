@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -52,9 +52,6 @@ _FINE = {
 _FINE |= {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"svtav1-params": "crf=20", "preset": "10"}}
 
 
-_Target = TypeVar("_Target", Path, io.RawIOBase)
-
-
 class Timed(NamedTuple):
     """A picture, `[H, W, 3]` uint8, RGB, and when it is shown, in ticks of the time base."""
 
@@ -63,7 +60,7 @@ class Timed(NamedTuple):
 
 
 def write_stream(
-    target: _Target,
+    target: Path | io.RawIOBase,
     codec: str,
     pictures: Iterable[np.ndarray | Timed],
     *,
@@ -74,7 +71,7 @@ def write_stream(
     time_base: Fraction = Fraction(1, 25),
     rotation: float = 0,
     colour: tuple[int, int] | None = None,
-) -> _Target:
+) -> None:
     """Encode RGB pictures, by default at 25 fps, by any encoder into any container.
 
     Args:
@@ -117,7 +114,6 @@ def write_stream(
             file.mux(stream.encode(frame))
         if stream is not None:
             file.mux(stream.encode())
-    return target
 
 
 def every_frame(source: Path | bytes) -> np.ndarray:

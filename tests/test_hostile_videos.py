@@ -31,8 +31,9 @@ def smallest_size(codec: str) -> tuple[int, int]:
 def whole_file(suffix: str, codec: str) -> bytes:
     """A video of numbered frames, with several key frames where the codec knows others."""
     with TemporaryDirectory() as folder:
-        pictures = numbered_frames(NUM_FRAMES, *smallest_size(codec))
-        return write_stream(Path(folder) / f"clip{suffix}", codec, pictures, options={"g": "8"}).read_bytes()
+        path = Path(folder) / f"clip{suffix}"
+        write_stream(path, codec, numbered_frames(NUM_FRAMES, *smallest_size(codec)), options={"g": "8"})
+        return path.read_bytes()
 
 
 @pytest.mark.parametrize(("suffix", "codec"), CONTAINERS_AND_CODECS)
@@ -355,6 +356,19 @@ def test_colours_are_those_that_ffmpeg_gives(tmp_path: Path, pixel_format: str, 
     shown = decode_video(path, 1).frames[0].astype(int)
     assert np.abs(shown - converted_by_ffmpeg(path)).max() <= 2
     assert np.abs(shown - patches)[2:-2, 2:-2].mean() < 12
+
+
+def test_a_stream_that_begins_in_the_middle_of_a_damaged_file_is_passed_over() -> None:
+    """Found by `fuzz.py`: FLV tells of a stream when it comes."""
+    content = bytearray(whole_file(".flv", "libx264"))
+    tag = content.rindex(b"\x09", 0, len(content) * 3 // 4)
+    for place in range(tag, len(content) - 15):
+        size = int.from_bytes(content[place + 1 : place + 4], "big")
+        if content[place] == 9 and content[place + 11 + size : place + 15 + size] == (size + 11).to_bytes(4, "big"):
+            content[place] = 8  # sound
+            break
+    numbers = frame_numbers(decode_video(bytes(content), 8).frames)
+    assert numbers == sorted(numbers)
 
 
 def test_packets_behind_a_corrupt_stretch_are_shown(tmp_path: Path) -> None:

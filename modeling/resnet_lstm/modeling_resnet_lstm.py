@@ -199,7 +199,11 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`. With a new classifier, what is known of the old classes goes."""
+        """As `PreTrainedModel.from_pretrained`. With a new classifier, what is known of the old classes goes.
+
+        Weights are read from safetensors alone: a pickle can run code when it is loaded.
+        """
+        kwargs["use_safetensors"] = True
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         # Loading has replaced the parameters.
         model.base_model.backbone.requires_grad_(not model.base_model.backbone_is_frozen)
@@ -737,7 +741,9 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         if isinstance(backbone, TorchvisionResNet):
             backbone_config, state_dict = _from_torchvision(backbone)
         else:
-            resnet, loading = ResNetModel.from_pretrained(backbone, dtype=torch.float32, output_loading_info=True)
+            resnet, loading = ResNetModel.from_pretrained(
+                backbone, dtype=torch.float32, output_loading_info=True, use_safetensors=True
+            )
             if loading["missing_keys"] or loading["mismatched_keys"]:
                 raise ValueError(f"{backbone}: not a ResNet in the layout of microsoft/resnet-50.")
             backbone_config, state_dict = resnet.config, resnet.state_dict()

@@ -396,8 +396,9 @@ def stream_packets(*streams: av.stream.Stream) -> Iterator[av.Packet]:
     try:
         packets = streams[0].container.demux(*streams)
         yield from _counted(packets) if _is_raw(streams[0]) else packets
-    except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError) as error:
-        # For want of memory: a damaged size asks for more than there is.
+    except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError, IndexError) as error:
+        # For want of memory: a damaged size asks for more than there is. By an index: in a damaged FLV begin streams
+        # that were not there when it was opened, and PyAV looks for them at the end.
         logger.debug("the packets end early: %s", error)
 
 

@@ -134,3 +134,32 @@ def test_errors_are_one_line_with_exit_status_2(tiny_backbone: Path, tmp_path: P
     assert run.returncode == 2
     assert "none: not a VideoFolder" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_flipped_bit_in_the_cache_is_reported_and_computed_anew(
+    tiny_model: ResNetLSTMForVideoClassification,
+    tiny_processor: ResNetLSTMVideoProcessor,
+    tiny_dataset: VideoFolder,
+    cache: FeatureCache,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clips = clip_files(tiny_dataset, "test")
+
+    def extract() -> tuple[int, int]:
+        result = extract_features(tiny_model.resnet_lstm, tiny_processor, cache, clips, [UNIFORM], num_workers=0)
+        return result.extracted, result.cached
+
+    assert extract() == (4, 0)
+    whole = file_bytes(cache.directory)
+    for number, clip in enumerate(clips[:3]):
+        path = cache.path(clip.sha256, UNIFORM)
+        content = bytearray(path.read_bytes())
+        # In the features, in the header, in the checksum.
+        position = [len(content) - 5, 3, content.index(b"sha256") + 12][number]
+        content[position] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{path.name}: damaged"):
+            cache.load(clip.sha256, UNIFORM)
+    assert extract() == (3, 1)
+    assert sum("computed anew" in record.message for record in caplog.records) == 3
+    assert file_bytes(cache.directory) == whole

@@ -31,6 +31,9 @@ LISTS_URL = "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-Recognit
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
+# Videos are compressed already; lists of names are small.
+_MOST_TIMES_LARGER = 20
+_ANY_ARCHIVE_MAY_HOLD_BYTES = 64 * 2**20
 
 
 class ArchiveError(DatasetError):
@@ -139,8 +142,8 @@ def extract(archive: str | Path, target: str | Path) -> Path:
         `target`.
 
     Raises:
-        ArchiveError: The archive is damaged, of another kind, names a file outside `target`, or is a rar archive and
-            what extracts those is not installed.
+        ArchiveError: The archive is damaged, of another kind, names a file outside `target`, holds far more than its
+            size lets expect, or is a rar archive and what extracts those is not installed.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
@@ -148,9 +151,17 @@ def extract(archive: str | Path, target: str | Path) -> Path:
     damage_errors = _damage_errors(archive)
     num_files = 0
     target.mkdir(parents=True, exist_ok=True)
+    most_bytes = max(_MOST_TIMES_LARGER * archive.stat().st_size, _ANY_ARCHIVE_MAY_HOLD_BYTES)
+    num_bytes = 0
     try:
         with tqdm(desc=f"Extracting {archive.name}", unit="B", unit_scale=True) as progress:
             for member in _members(archive, target):
+                num_bytes += member.num_bytes
+                if num_bytes > most_bytes:
+                    raise ArchiveError(
+                        f"{archive}: would be more than {_MOST_TIMES_LARGER} times as large when extracted, which no "
+                        "archive of videos is. Do not trust it."
+                    )
                 path = _safe_path(target, member.name, archive)
                 if not path.is_file() or path.stat().st_size != member.num_bytes:
                     _extract_member(member, path, archive)

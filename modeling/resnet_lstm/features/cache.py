@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ..device_precision import backbone_dtype, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
-from ..whole_file import written_whole
+from .kept_clips import KeptClips
 from .views import View
 
 # What a processor saves but does not see pixels by.
@@ -34,13 +31,13 @@ _ARCHITECTURE = (
 )
 
 
-class FeatureCache:
+class FeatureCache(KeptClips):
     """The frame features of clips, one safetensors file for each clip and view.
 
     A cache belongs to one backbone, one reading of its maps, one set of processor settings, one version of the decoder
     and one precision, and lies in a folder named after them all; in it a clip goes by the SHA-256 of its bytes. So a
-    changed clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, and processes may
-    share a cache.
+    changed clip, weight or setting is a miss, never a stale hit. Files appear whole or not at all, carry a checksum of
+    what they hold, and processes may share a cache.
 
     Args:
         root: The folder of all caches.
@@ -60,8 +57,7 @@ class FeatureCache:
         precision: str = "fp32",
     ) -> None:
         self.precision = precision_name(backbone_dtype(precision, model.device))
-        self.key = cache_key(model, processor, self.precision)
-        self.directory = keyed_directory(Path(root), self.key)
+        super().__init__(Path(root), cache_key(model, processor, self.precision))
 
     @classmethod
     def of_model(
@@ -75,26 +71,18 @@ class FeatureCache:
         model.eval().compile_for_inference(precision=self.precision)
         return lambda pixel_values: (model.extract_frame_features(pixel_values),)
 
-    def path(self, clip_sha256: str, view: View) -> Path:
-        """Where the features of a clip are, or would be."""
-        return clip_path(self.directory, clip_sha256, view)
-
-    def has(self, clip_sha256: str, view: View) -> bool:
-        """Whether the features of a clip are there."""
-        return self.path(clip_sha256, view).is_file()
-
     def load(self, clip_sha256: str, view: View) -> torch.Tensor:
         """The features of a clip, `[T, D]` float32.
 
         Raises:
             FileNotFoundError: They are not there.
-            ValueError: Their file is damaged.
+            DamagedFeaturesError: Their file is damaged.
         """
-        return load_kept(self.path(clip_sha256, view))["frame_features"]
+        return self.load_tensors(clip_sha256, view)["frame_features"]
 
     def save(self, clip_sha256: str, view: View, frame_features: torch.Tensor) -> None:
         """Keep the features `[T, D]` of a clip."""
-        keep(self.path(clip_sha256, view), {"frame_features": frame_features.float()})
+        self.save_tensors(clip_sha256, view, {"frame_features": frame_features.float()})
 
 
 class FeaturesInMemory:
@@ -132,41 +120,6 @@ def cache_key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, preci
         "precision": precision,
         "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
     }
-
-
-def keyed_directory(root: Path, key: dict[str, Any]) -> Path:
-    """The folder of a key, which is made where it is missing and tells its key."""
-    text = json.dumps(key, indent=2, sort_keys=True) + "\n"
-    directory = root / hashlib.sha256(text.encode()).hexdigest()[:16]
-    directory.mkdir(parents=True, exist_ok=True)
-    with written_whole(directory / "key.json") as temporary:
-        temporary.write_text(text)
-    return directory
-
-
-def clip_path(directory: Path, clip_sha256: str, view: View) -> Path:
-    """Where in a cache's folder a clip is, or would be."""
-    return directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
-
-
-def keep(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write the tensors of a clip, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    with written_whole(path) as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary)
-
-
-def load_kept(path: Path) -> dict[str, torch.Tensor]:
-    """What `keep` wrote, mapped into memory: the disk is read as far as it is used.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged.
-    """
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}). Delete it and extract again.") from error
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:

@@ -113,7 +113,7 @@ def extract_features(
     """
     state = PartialState() if distributed else None
     wanted = {(clip.sha256, view.name): _Job(clip, view) for clip in clips for view in views}
-    missing = [job for job in wanted.values() if not cache.has(job.clip.sha256, job.view)]
+    missing = [job for job in wanted.values() if not cache.keeps(job.clip.sha256, job.view)]
     result = Extraction(cached=len(wanted) - len(missing))
     jobs = missing
     if state is not None:

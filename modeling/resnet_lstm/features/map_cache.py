@@ -12,11 +12,12 @@ from ..device_precision import backbone_dtype, precision_name
 from ..folded_backbone import FoldedBackbone
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
-from .cache import cache_key, clip_path, keep, keyed_directory, load_kept
+from .cache import cache_key
+from .kept_clips import KeptClips
 from .views import View
 
 
-class MapCache:
+class MapCache(KeptClips):
     """As `FeatureCache`, with the maps before the last stage in place of the mean of the last map.
 
     A clip of 16 frames of 224 x 224 takes 6.7 MB in bfloat16 with a ResNet-50, twice that in float32. A file is mapped
@@ -40,8 +41,8 @@ class MapCache:
         precision: str = "fp32",
     ) -> None:
         self.precision = precision_name(backbone_dtype(precision, model.device))
-        self.key = {**cache_key(model, processor, self.precision), "holds": "maps before the last stage"}
-        self.directory = keyed_directory(Path(root), self.key)
+        key = cache_key(model, processor, self.precision)
+        super().__init__(Path(root), {**key, "holds": "maps before the last stage"})
 
     def reader(self, model: ResNetLSTMModel) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
         """What of a batch `[B, T, C, height, width]` is kept, clip by clip: maps and bands, as `load` gives them."""
@@ -58,24 +59,16 @@ class MapCache:
 
         return read
 
-    def path(self, clip_sha256: str, view: View) -> Path:
-        """Where the maps of a clip are, or would be."""
-        return clip_path(self.directory, clip_sha256, view)
-
-    def has(self, clip_sha256: str, view: View) -> bool:
-        """Whether the maps of a clip are there."""
-        return self.path(clip_sha256, view).is_file()
-
     def load(self, clip_sha256: str, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """The maps of a clip, `[T, rows, columns, channels]` in the cache's precision, and the bands `[T, D - C]`.
 
         Raises:
             FileNotFoundError: They are not there.
-            ValueError: Their file is damaged.
+            DamagedFeaturesError: Their file is damaged.
         """
-        kept = load_kept(self.path(clip_sha256, view))
+        kept = self.load_tensors(clip_sha256, view)
         return kept["maps"], kept["bands"]
 
     def save(self, clip_sha256: str, view: View, maps: torch.Tensor, bands: torch.Tensor) -> None:
         """Keep the maps and the bands of a clip, as `load` gives them."""
-        keep(self.path(clip_sha256, view), {"maps": maps, "bands": bands.float()})
+        self.save_tensors(clip_sha256, view, {"maps": maps, "bands": bands.float()})

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import av
 import numpy as np
@@ -45,6 +46,15 @@ class TimedFrame:
 
     seconds: float
     picture: np.ndarray
+
+
+class OpenFrames(Protocol):
+    """The frames of an open video, wherever it is decoded; the attributes are those of `SteadyFrames`."""
+
+    total_seconds: float | None
+    damage: Damage
+
+    def __iter__(self) -> Iterator[TimedFrame]: ...
 
 
 class SteadyFrames:

@@ -156,6 +156,25 @@ def predict_clips(
         model.train(was_training)
 
 
+def predict_pictures(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    source: VideoSource,
+    clip: ClipPictures,
+) -> ClipPrediction:
+    """Classify a clip that is decoded already, with the frames to show.
+
+    Args:
+        model: On the device where it shall run, in evaluation mode.
+        processor: Makes the model's input.
+        source: What the clip is called.
+        clip: Its pictures.
+    """
+    (prediction,) = _predict_batch(model, DeviceFeeder(processor, model.device), [(source, clip)])
+    assert isinstance(prediction, ClipPrediction)  # noqa: S101 - it could be read
+    return prediction
+
+
 @torch.inference_mode()
 def _predict_batch(
     model: ResNetLSTMForVideoClassification,

@@ -13,6 +13,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +29,7 @@ from ..video_damage import Damage
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..video_sources import VideoSource
 from ..whole_file import written_whole
-from .frame_reader import TimedFrame, open_frames, training_rate
+from .frame_reader import OpenFrames, TimedFrame, open_frames, training_rate
 from .moments import Moments
 from .segmentation import most_likely_path, runs
 
@@ -167,6 +168,7 @@ def label_timeline(
     switch_cost: float = 0.3,
     batch_size: int | None = None,
     progress: Progress | None = None,
+    reader: Callable[[Any, float], AbstractContextManager[OpenFrames]] = open_frames,
 ) -> Timeline:
     """Say what happens in a video at every moment. Memory grows with its length only by `L` numbers a frame.
 
@@ -183,6 +185,7 @@ def label_timeline(
         switch_cost: What a change of action costs, in nats of a clip's log-score: the higher, the longer the segments.
         batch_size: Frames that pass the backbone together; by default those of as many clips as the device wants.
         progress: Called after each batch.
+        reader: Opens the source at a rate; `open_frames_apart` does so in a process of its own.
 
     Raises:
         VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
@@ -205,7 +208,7 @@ def label_timeline(
         batch_size = default_batch_size(model.device) * num_frames
     feeder = DeviceFeeder(processor, model.device)
     seconds: list[float] = []
-    with open_frames(source, fps) as frames, torch.inference_mode():
+    with reader(source, fps) as frames, torch.inference_mode():
         for batch in batches_ahead(iter(frames), batch_size):
             seconds.extend(frame.seconds for frame in batch)
             thumbnails.add(batch)

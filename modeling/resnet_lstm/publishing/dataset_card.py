@@ -13,7 +13,7 @@ from ..data.ucf101 import HOMEPAGE
 from ..data.video_folder import METADATA_FILE, SPLITS, VideoFolder
 from .citations import UCF101, bibtex
 from .facts import dataset_facts
-from .markdown import bullets, table
+from .markdown import bullets, literal, table
 
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 COLUMNS = {
@@ -79,7 +79,7 @@ def _introduction(folder: VideoFolder, name: str, with_clips: bool) -> str:
         else "Only the metadata are here: which clips, in which split, cut from which source video, with the SHA-256 "
         "of each file. The clips themselves are to be had from their authors."
     )
-    return f"""# {name}
+    return f"""# {literal(name)}
 
 {clips} labelled clips of {len(folder.labels)} classes for video classification, split into training, validation and
 test. {held}"""
@@ -149,7 +149,7 @@ def _classes(folder: VideoFolder) -> str:
     for split in SPLITS:
         for clip in folder.clips(split):
             counts[clip.label][split] += 1
-    rows = [(label, *counts[label].values()) for label in folder.labels]
+    rows = [(literal(label), *counts[label].values()) for label in folder.labels]
     return f"## Classes\n\nClips of each class.\n\n{table(('class', *SPLITS), rows)}"
 
 

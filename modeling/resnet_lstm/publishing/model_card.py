@@ -20,7 +20,7 @@ from ..whole_file import write_texts
 from .cards import CARD_FILE
 from .citations import LRCN, LSTM, RESNET, UCF101, bibtex
 from .facts import CardFacts, DatasetFacts, ModelFacts, write_facts
-from .markdown import bullets, table
+from .markdown import bullets, literal, table
 
 TASK = "video-classification"
 RELIABILITY = "reliability.png"
@@ -303,7 +303,7 @@ def _per_class(metrics: Mapping[str, Any]) -> str:
     top5 = figure_names(len(metrics["label_names"]))["top5"]
     rows = [
         (
-            row["label"],
+            literal(row["label"]),
             row["clips"],
             row["groups"],
             *("none" if row[name] is None else percent(row[name]) for name in names),

@@ -1,0 +1,97 @@
+"""Tensors of clips on disk, one safetensors file for each clip and view, in a folder named after what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..whole_file import written_whole
+from .views import View
+
+logger = logging.getLogger(__name__)
+
+
+class DamagedFeaturesError(ValueError):
+    """A file of the cache does not hold what was written into it."""
+
+
+class KeptClips:
+    """The files of a cache. They appear whole or not at all, and carry a checksum of what they hold.
+
+    Args:
+        root: The folder of all caches.
+        key: All that decides what is made of a clip.
+
+    Attributes:
+        key: The same.
+        directory: The folder of this key, which holds it as `key.json`.
+    """
+
+    def __init__(self, root: Path, key: Mapping[str, Any]) -> None:
+        self.key = dict(key)
+        text = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
+        self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.directory / "key.json") as temporary:
+            temporary.write_text(text)
+
+    def path(self, clip_sha256: str, view: View) -> Path:
+        """Where the file of a clip is, or would be."""
+        return self.directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
+
+    def has(self, clip_sha256: str, view: View) -> bool:
+        """Whether the file of a clip is there."""
+        return self.path(clip_sha256, view).is_file()
+
+    def keeps(self, clip_sha256: str, view: View) -> bool:
+        """Whether the file of a clip is there as it was written; a damaged one is reported and deleted."""
+        if not self.has(clip_sha256, view):
+            return False
+        try:
+            self.load_tensors(clip_sha256, view)
+        except DamagedFeaturesError as error:
+            logger.warning("%s It is computed anew.", error)
+            self.path(clip_sha256, view).unlink(missing_ok=True)
+            return False
+        return True
+
+    def load_tensors(self, clip_sha256: str, view: View) -> dict[str, torch.Tensor]:
+        """What `save_tensors` wrote, mapped into memory.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            DamagedFeaturesError: It is damaged.
+        """
+        path = self.path(clip_sha256, view)
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+                checksum = (file.metadata() or {}).get("sha256")
+        except SafetensorError as error:
+            raise DamagedFeaturesError(f"{path}: damaged ({error}). Extract again.") from error
+        if checksum != _checksum(tensors):
+            raise DamagedFeaturesError(f"{path}: damaged (it is not what was written). Extract again.")
+        return tensors
+
+    def save_tensors(self, clip_sha256: str, view: View, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Write the file of a clip."""
+        path = self.path(clip_sha256, view)
+        path.parent.mkdir(exist_ok=True)
+        kept = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        with written_whole(path) as temporary:
+            save_file(kept, temporary, metadata={"sha256": _checksum(kept)})
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+    return digest.hexdigest()
