@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test quality clean
+.PHONY: demo test quality docs clean
 
 # Generated clips -> a trained, evaluated model, in minutes, without any download but the packages.
 demo: $(INSTALLED)
@@ -17,6 +17,10 @@ quality: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site, in site/; a broken link or a name that is not there stops it.
+docs: $(INSTALLED)
+	$(BIN)/zensical build --clean --strict
+
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
@@ -25,4 +29,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv demo_output build dist
+	rm -rf .venv demo_output build dist site

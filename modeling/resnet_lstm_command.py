@@ -86,13 +86,17 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     from huggingface_hub.errors import StrictDataclassError
 
     args = command.parse_arguments(sys.argv[1:] if arguments is None else list(arguments))
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    from resnet_lstm.plain_text import PlainFormatter, printable_lines
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         return int(command.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ImportError, OSError, ValueError, StrictDataclassError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         return USAGE_ERROR
 
 

@@ -35,9 +35,11 @@ REMOTE_CODE = (
     "class_statistics",
     "known_score",
     "modeling_resnet_lstm",
+    "video_damage",
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",
+    "video_sources",
 )
 WITHOUT_THE_PACKAGE = """
 import json, sys

@@ -129,6 +129,12 @@ class ResNetLSTMConfig(PreTrainedConfig):
         # Models that were saved before there were these fields.
         return super().from_dict({"change_lags": None, "num_motion_stages": 0, **config_dict}, **kwargs)
 
+    def to_dict(self) -> dict[str, Any]:
+        """As `PreTrainedConfig.to_dict`, without the place that the backbone was loaded from: it is of one machine."""
+        content = super().to_dict()
+        content["backbone_config"].pop("_name_or_path", None)
+        return content
+
     @property
     def motion_stage_sizes(self) -> list[int]:
         """The channels of the maps whose bands are read, of the latest stage first."""

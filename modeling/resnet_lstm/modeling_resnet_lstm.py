@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -211,13 +213,18 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
             model.set_class_statistics(None)
         return (model, info) if output_loading_info else model
 
-    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """As `PreTrainedModel.save_pretrained`. `AutoModel` finds its class too, whichever of the two was saved."""
         base_class = type(self.base_model)
         if base_class._auto_class is not None:
             name = f"{base_class.__module__.rpartition('.')[2]}.{base_class.__name__}"
             self.config.auto_map = {**(getattr(self.config, "auto_map", None) or {}), base_class._auto_class: name}
-        super().save_pretrained(*args, **kwargs)
+        super().save_pretrained(save_directory, *args, **kwargs)
+        # safetensors lets only its user read a file, the configuration has the mode that the umask gives.
+        configuration = Path(save_directory, "config.json")
+        if configuration.is_file():
+            for weights in configuration.parent.glob("*.safetensors"):
+                shutil.copymode(configuration, weights)
 
     def get_input_embeddings(self) -> nn.Module:
         """The convolution that reads the pixels."""

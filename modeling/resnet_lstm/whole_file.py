@@ -13,10 +13,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends without an error.
 
     A reader never meets half a file, and an error or a kill leaves the old one. Processes may write the same file.
+    Whoever writes it, the file has the mode that the umask gives: safetensors would let only its user read it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@
 The classes that the model knows stay, unless --replace is given; their clips are not needed. A class of a name that it
 knows learns from the clips too. Each class takes two clips at the least, five do better. How well the clips are
 recognised is told by leaving out one recording at a time. The output is a model like any other: predict, evaluate,
-publish it, or teach it again. What --train-backbone gave, or an earlier version, takes --dataset.
+publish it, or teach it again. A model that was trained by an earlier version takes --dataset.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are used), 2 nothing could be done.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from ..data import open_dataset
 from ..features import FeatureCache
-from ..inference import load_model
 from ..teaching import learn_statistics, require_new_directory, teach, write_taught_model
+from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_computing_options, add_dataset, add_model
 
@@ -47,6 +47,7 @@ def make_parser() -> CommandParser:
     run = parser.add_argument_group("run")
     run.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the taught model goes")
     add_computing_options(parser, "--batch-size", "--num-workers", "--precision", "--cache-dir")
+    parser.set_defaults(runtime="torch", int8=False)
     return parser
 
 
@@ -66,7 +67,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Teach, write the model, and return 1 if a clip could not be read."""
     require_new_directory(args.output)
-    model, processor = load_model(args.model, precision=args.precision)
+    model, processor = load_for(args)
     cache = FeatureCache.of_model(args.cache_dir, model.resnet_lstm, processor)
     feeding = {"batch_size": args.batch_size, "num_workers": args.num_workers}
     if args.dataset is not None:

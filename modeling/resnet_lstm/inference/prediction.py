@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +22,11 @@ from ..feeding import (
     load_batches,
 )
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
-from ..video_decoding import VideoSource
+from ..video_damage import Damage
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoSource
 from .anytime import read_until_sure
+from .notebook_view import answers_and_frames
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class ClipPrediction:
         seconds: `[T]`, when each of them is shown, from the start of the clip.
         known_score: How probable it is, from 0 to 1, that the clip shows one of the model's actions at all; None where
             the model does not tell. Below its `config.known_threshold` take the clip for none of them.
+        damage: What of the file is missing or was found broken; what is said is of the frames that are there.
+        id2label: The names of the labels; without, a notebook shows their numbers.
     """
 
     source: VideoSource
@@ -45,6 +51,8 @@ class ClipPrediction:
     frames: np.ndarray
     seconds: np.ndarray
     known_score: float | None = None
+    damage: Damage = field(default_factory=Damage)
+    id2label: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def scores(self) -> np.ndarray:
@@ -73,6 +81,15 @@ class ClipPrediction:
     def is_unknown(self, known_threshold: float | None) -> bool:
         """Whether the clip is to be taken for none of the model's actions, given its `config.known_threshold`."""
         return is_unknown(self.known_score, known_threshold)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: the five best answers, and the frames with their shares in the first."""
+        answers = [(self.id2label.get(label, str(label)), float(self.scores[label])) for label in self.top_k(5)]
+        named = isinstance(self.source, str | os.PathLike)
+        title = Path(str(self.source)).name if named else "clip"
+        known = self.known_score
+        note = "" if known is None else f"How probable it is that one of these actions is shown at all: {known:.0%}."
+        return answers_and_frames(title, answers, self.frames, self.frame_shares(), self.seconds, note)
 
 
 def is_unknown(known_score: float | None, known_threshold: float | None) -> bool:
@@ -157,7 +174,7 @@ def _predict_batch(
             answers.append(FailedClip(source, clip.error))
             continue
         assert outputs is not None  # noqa: S101 - there is a clip
-        answers.append(_prediction(source, clip, outputs, index, range(len(clip.seconds))))
+        answers.append(_prediction(model, source, clip, outputs, index, range(len(clip.seconds))))
         index += 1
     return answers
 
@@ -178,10 +195,11 @@ def _predict_until_sure(
         return model.resnet_lstm.extract_frame_features(feeder.pixel_values([pictures[indices]]))[0]
 
     reading = read_until_sure(model, read_frames, len(pictures), sure_at)
-    return _prediction(source, clip, reading.outputs, 0, reading.indices)
+    return _prediction(model, source, clip, reading.outputs, 0, reading.indices)
 
 
 def _prediction(
+    model: ResNetLSTMForVideoClassification,
     source: VideoSource,
     clip: ClipPictures,
     outputs: ResNetLSTMForVideoClassificationOutput,
@@ -199,4 +217,6 @@ def _prediction(
         frames=clip.shown.numpy()[read],
         seconds=clip.seconds[read],
         known_score=None if known_score is None else float(known_score[index]),
+        damage=clip.damage,
+        id2label=model.config.id2label,
     )

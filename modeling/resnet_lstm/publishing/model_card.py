@@ -265,6 +265,8 @@ def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> 
         paragraphs.append(few_groups_sentence(metrics["groups"]))
     if baseline is not None and "difference" in baseline:
         paragraphs.append(_difference(baseline["difference"]["top1"]))
+    if metrics.get("lost"):  # reports of earlier versions do not tell it
+        paragraphs.append(_lost(metrics["lost"]))
     return "\n\n".join(paragraphs)
 
 
@@ -280,6 +282,20 @@ def _difference(top1: Mapping[str, float]) -> str:
         f"Model minus baseline on the same clips, top-1: {points['value']} points "
         f"[{points['low']}, {points['high']}]; {verdict}."
     )
+
+
+def _lost(lost: Mapping[str, Mapping[str, float]]) -> str:
+    """What the order of the frames, and the LSTM, are worth to a model (`EvaluationReport.lost`), in words."""
+    ways = [
+        f"{way} {100 * points['value']:.1f} points [{100 * points['low']:.1f}, {100 * points['high']:.1f}]"
+        for way, points in lost.items()
+    ]
+    nothing = " An interval that holds 0 shows no loss." if any(_holds_0(points) for points in lost.values()) else ""
+    return f"What reading order is worth on these clips, in top-1 that is lost: {', '.join(ways)}.{nothing}"
+
+
+def _holds_0(points: Mapping[str, float]) -> bool:
+    return points["low"] <= 0 <= points["high"]
 
 
 def _per_class(metrics: Mapping[str, Any]) -> str:

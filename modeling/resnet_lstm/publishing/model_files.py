@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -11,10 +12,12 @@ from huggingface_hub import ModelCard
 from .card_check import check_model_card
 from .cards import CARD_FILE, parse_card
 from .errors import PublishingError
+from .eval_results import eval_result_files
 from .facts import FACTS_FILE, CardFacts, read_facts, read_json, sha256_of
 from .model_card import model_card
 from .publication import Publication
 
+CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 BASELINE_METRICS_FILE = "baseline/metrics.json"
 BENCHMARK_FILE = "benchmark.json"
@@ -35,7 +38,7 @@ PUBLISHED = (
     "onnx/*",
     "openvino/*",
 )
-REQUIRED = ("config.json", "model.safetensors", "video_preprocessor_config.json", METRICS_FILE)
+REQUIRED = (CONFIG_FILE, "model.safetensors", "video_preprocessor_config.json", METRICS_FILE)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 UNFINISHED = ("checkpoint*", "refit", "best.safetensors")
 
@@ -85,11 +88,20 @@ def prepare_model(
     _check_card(card, figures, facts)
 
     files: dict[str, Path | bytes] = {path: directory / path for path in _published(directory)}
+    files[CONFIG_FILE] = _config_of_no_machine(directory / CONFIG_FILE)
     left_out = sorted(path for path in _all_files(directory) if path not in files)
     if left_out:
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         warnings.append(f"left out, since no user of the model needs them: {', '.join(left_out[:5])}{more}")
-    return Publication("model", {**files, CARD_FILE: str(card).encode("utf-8")}, tuple(warnings))
+    files |= {CARD_FILE: str(card).encode("utf-8"), **eval_result_files(figures.metrics, card.data.datasets)}
+    return Publication("model", files, tuple(warnings))
+
+
+def _config_of_no_machine(path: Path) -> bytes:
+    """A configuration without the backbone's local path, which those of earlier versions hold."""
+    config = read_json(path) or {}
+    config.get("backbone_config", {}).pop("_name_or_path", None)
+    return f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode()
 
 
 class _Figures(NamedTuple):
@@ -132,7 +144,7 @@ def _check_files(directory: Path) -> None:
     for pattern in PICKLES:
         for path in directory.glob(pattern):
             raise PublishingError(f"{path}: a pickle can run code when it is loaded. Save safetensors only.")
-    config = read_json(directory / "config.json") or {}
+    config = read_json(directory / CONFIG_FILE) or {}
     for reference in config.get("auto_map", {}).values():
         module = directory / f"{str(reference).split('.')[0]}.py"
         if not module.is_file():

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
+from ..evaluation.metrics import compute_metrics
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
@@ -82,7 +83,7 @@ def train_head(
         resume: Go on from the checkpoints in `output_dir`.
     """
     started, in_loops = time.monotonic(), 0.0
-    result = TrainingResult([], None, 0.0)
+    result, figures = TrainingResult([], None, 0.0), None
 
     def run_loop(
         train: FeatureDataset, validation: FeatureDataset | None, directory: Path, epochs: int | None = None
@@ -108,6 +109,7 @@ def train_head(
         if model.lstm_classifier is not None:
             result = run_loop(train.dataset, validation.dataset, output_dir)
         temperature = fitted_temperature(model, validation.dataset)
+        figures = validation_figures(model, validation.dataset)
         model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
         if refit:
             everything = train.and_also(validation)
@@ -124,7 +126,7 @@ def train_head(
         fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
     )
     model.classifier.requires_grad_(True)
-    return replace(result, seconds=time.monotonic() - started + in_loops)
+    return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
 
 
 def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tensor]:
@@ -199,6 +201,20 @@ def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: Feature
     if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
         return 1.0
     return fit_temperature(score(model, dataset), np.array(dataset.labels))
+
+
+def validation_figures(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> dict[str, float]:
+    """`loss`, `top1` and `macro_f1` of a model on clips, as sure as it is best on them."""
+    logits = score(model, dataset)
+    if len(dataset) >= LEAST_CLIPS_FOR_TEMPERATURE:
+        logits = logits / fit_temperature(logits, np.array(dataset.labels))
+    metrics = compute_metrics(
+        logits,
+        dataset.labels,
+        groups=[str(index) for index in range(len(dataset))],
+        label_names=[str(index) for index in range(model.config.num_labels)],
+    )
+    return {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
 
 
 def fitted_early_exit_score(

@@ -1,0 +1,61 @@
+"""The files around the package agree with it and with one another."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import resnet_lstm
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_one_version_is_told_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert citation["version"] == newest[1] == resnet_lstm.__version__
+
+
+def test_the_readme_holds_on_a_package_index() -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+
+
+def test_the_readme_names_files_that_there_are() -> None:
+    named = re.findall(r"`((?:docs|space)/[\w.-]+)`", (ROOT / "README.md").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_supported_python_is_tested(project: dict[str, Any]) -> None:
+    classifiers = [
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", each) for each in project["classifiers"]
+    ]
+    supported = {match[1] for match in classifiers if match}
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert set(workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]) == supported
+    assert project["requires-python"] == f">={min(supported)}"
+
+
+def test_every_dependency_says_from_which_version_on(project: dict[str, Any]) -> None:
+    extras = [each for extra in project["optional-dependencies"].values() for each in extra]
+    dependencies = [each for each in (*project["dependencies"], *extras) if not each.startswith("resnet-lstm[")]
+    assert [each for each in dependencies if ">=" not in each] == []
+
+
+def test_every_page_of_the_documentation_is_in_its_menu() -> None:
+    site = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
+    in_menu = {page for entry in site["nav"] for page in entry.values()}
+    assert in_menu == {path.name for path in (ROOT / "docs").glob("*.md")}
