@@ -50,16 +50,11 @@ def test_classes_of_few_recordings_are_given_what_chance_has_taken(statistics: C
 
 
 def test_what_was_given_stays_when_others_are_taught(statistics: ClassStatistics) -> None:
-    features, labels, groups = NEW
-    half = len(labels) // 2
-    first, given = refit_discriminant(
-        statistics, features[:half], labels[:half], groups[:half], NUM_OLD + 1, keep_classes=True
-    )
+    one, other = clips([NUM_OLD], 3, 2), clips([NUM_OLD + 1], 3, 4)
+    first, given = refit_discriminant(statistics, *one, NUM_OLD + 1, keep_classes=True)
     kept = first.moments.to_statistics(NUM_OLD + 1, SHRINKAGE, DIVISOR, np.empty(0))
     kept.offsets.copy_(given)
-    _, offsets = refit_discriminant(
-        kept, features[half:], labels[half:], groups[half:], NUM_OLD + NUM_NEW, keep_classes=True
-    )
+    _, offsets = refit_discriminant(kept, *other, NUM_OLD + NUM_NEW, keep_classes=True)
     assert offsets[NUM_OLD] == given[NUM_OLD]
     # Both classes have as many recordings.
     assert float(offsets[NUM_OLD + 1]) == pytest.approx(float(given[NUM_OLD]), rel=0.3)
