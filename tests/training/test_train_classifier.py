@@ -13,7 +13,10 @@ from safetensors.torch import load_file
 from transformers import pipeline
 
 from conftest import SCRIPTS
+from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import VideoFolder
+from resnet_lstm.data.video_folder import DatasetError, Entry, write_video_folder
+from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 COMPLETE = {
@@ -78,6 +81,26 @@ class Train:
 @pytest.fixture
 def train(tiny_dataset: VideoFolder, tunable_backbone: Path, tmp_path: Path) -> Train:
     return Train(tiny_dataset.root, tunable_backbone, tmp_path)
+
+
+def test_one_class_alone_is_refused_before_anything_is_computed(tiny_dataset: VideoFolder, tmp_path: Path) -> None:
+    entries = [
+        Entry(split, tiny_dataset.path(split, clip), clip)
+        for split in ("train", "test")
+        for clip in tiny_dataset.clips(split)
+        if clip.label == "darken"
+    ]
+    folder = write_video_folder(tmp_path / "one", entries, ["darken"], {})
+    with pytest.raises(DatasetError, match="only class is darken"):
+        train_classifier(
+            folder,
+            tmp_path / "model",
+            ResNetLSTMForVideoClassification.from_backbone,
+            ResNetLSTMVideoProcessor(),
+            TrainingSettings(),
+            RunOptions(cache_dir=tmp_path / "cache"),
+        )
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_output_directory_is_complete(train: Train, tiny_dataset: VideoFolder) -> None:

@@ -92,12 +92,17 @@ def train_classifier(
         tuning: Whether and how the backbone is tuned; by default it is not.
 
     Raises:
-        DatasetError: A split that is needed has no clip that can be decoded.
+        DatasetError: There is but one class, or a split that is needed has no clip that can be decoded.
         ValueError: A model that comes with its backbone unfrozen shall be tuned.
         OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
         ResumeError: The checkpoint there is of another run.
     """
     _check_trackers(options.report_to)
+    if len(folder.labels) < 2:
+        raise DatasetError(
+            f"{folder.root}: its only class is {', '.join(folder.labels)}, and there is nothing to tell it from. Add "
+            "another class, if only of everything else."
+        )
     accelerator = create_accelerator(
         mixed_precision=None if options.precision == "auto" else _AS_ACCELERATE_CALLS_IT[options.precision],
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
