@@ -35,6 +35,7 @@ COMMANDS = {
     "build": Command("data", "Make a dataset: UCF-101 or your own folders of clips -> train, validation and test"),
     "extract": Command("data", "Run the backbone over a dataset once and keep the frame features"),
     "train": Command("model", "Train a classifier on a dataset and score it once on the test split"),
+    "teach": Command("model", "Teach a trained model classes of your own by a few clips of each, in seconds"),
     "evaluate": Command("model", "Score a model on a split of a dataset, with intervals over groups"),
     "compare": Command("model", "Compare heads and training recipes by cross-validation over groups"),
     "predict": Command("use", "Say what happens in clips"),
@@ -85,13 +86,17 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     from huggingface_hub.errors import StrictDataclassError
 
     args = command.parse_arguments(sys.argv[1:] if arguments is None else list(arguments))
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    from resnet_lstm.plain_text import PlainFormatter, printable_lines
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         return int(command.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ImportError, OSError, ValueError, StrictDataclassError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         return USAGE_ERROR
 
 

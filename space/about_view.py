@@ -33,7 +33,11 @@ def about_view(name: str) -> tuple[str, str]:
     if metrics is None:
         parts.append('<p class="rl-notice">No figures are published with this model.</p>')
     else:
-        parts += [_figures(metrics), _confusion_matrix(metrics["confusion_matrix"], metrics["label_names"])]
+        parts += [
+            _figures(metrics),
+            _worth_of_order(metrics),
+            _confusion_matrix(metrics["confusion_matrix"], metrics["label_names"]),
+        ]
     return f'<div class="rl-about">{"".join(parts)}</div>', f"### Limits\n\n{_limits(name)}"
 
 
@@ -73,6 +77,28 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         f"source videos of {escape(metrics['dataset'])}, split {escape(metrics['split_scheme'])}; below each figure "
         f"its {confidence} interval over source videos.{leaky}</p></section>"
     )
+
+
+def _worth_of_order(metrics: Mapping[str, Any]) -> str:
+    """What the model loses where frames come in another order; empty for models that do not tell, or read none."""
+    lost = metrics.get("lost")
+    if not lost:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(way)}</th><td>{_points(-points["value"])} points</td>'
+        f"<td>{_points(-points['high'])} to {_points(-points['low'])}</td></tr>"
+        for way, points in lost.items()
+    )
+    return (
+        '<section class="rl-card"><h3>What order is worth</h3><div class="rl-table"><table><thead><tr><th scope="col">'
+        'Read</th><th scope="col">Right at the first guess</th><th scope="col">Interval</th></tr></thead>'
+        f'<tbody>{rows}</tbody></table></div><p class="rl-notice">The same clips, read in another way. Where an '
+        "interval holds 0, these clips do not show that it matters.</p></section>"
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"  # + 0.0: no "-0.0"
 
 
 def _confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> str:

@@ -28,6 +28,8 @@ def clip_record(prediction: ClipPrediction, config: ResNetLSTMConfig) -> dict[st
     return {
         "known": None if known is None else round(known, 6),
         "none_of_my_actions": prediction.is_unknown(config.known_threshold),
+        "damaged_frames": prediction.damage.num_damaged,
+        "total_frames": prediction.damage.num_frames,
         "top": [
             {"label": config.id2label[label], "score": round(float(scores[label]), 6)}
             for label in prediction.top_k(TOP_K)
@@ -56,6 +58,8 @@ def clip_view(
     kicker, answer, remark = _answer(top, none_of_mine=prediction.is_unknown(config.known_threshold))
     seconds = _end_seconds(prediction.seconds)
     source = f"{name}, {seconds:.1f} s"
+    if prediction.damage:
+        source += f": {prediction.damage}"
     if example_of is not None and example_of not in labels:
         source += ": a generated clip, which shows none of the actions that I know"
     return f"""<article class="rl-card rl-clip" aria-label="What {escape(name)} shows">

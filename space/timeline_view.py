@@ -38,13 +38,17 @@ def timeline_view(timeline: Timeline, name: str) -> str:
     )
     return f"""<article class="rl-card rl-timeline" aria-label="What happens in {escape(name)}">
 <div role="status"><p class="rl-kicker">{escape(name)}, {in_clock_tenths(timeline.total_seconds)}</p>
-<h2>{escape(_in_a_sentence(timeline))}</h2></div>
+<h2>{escape(_in_a_sentence(timeline))}</h2>{_damage(timeline)}</div>
 <div class="rl-pictures" aria-hidden="true">{_pictures(timeline)}</div>
 <ol class="rl-track" aria-label="Segments">{"".join(_block(s, timeline, hues) for s in timeline.segments)}</ol>
 {_curve(timeline, hues)}
 <div class="rl-table"><table><caption>Segments</caption><thead><tr>{_HEADER}</tr></thead>
 <tbody>{"".join(_row(s, hues) for s in timeline.segments)}</tbody></table></div>
 <p class="rl-downloads">Download the table: {links}</p></article>"""
+
+
+def _damage(timeline: Timeline) -> str:
+    return f'<p class="rl-remark">{escape(str(timeline.damage))}</p>' if timeline.damage else ""
 
 
 def in_clock_tenths(seconds: float) -> str:
@@ -119,14 +123,11 @@ def _curve(timeline: Timeline, hues: Mapping[str, int]) -> str:
 
 
 def _csv(timeline: Timeline) -> str:
+    from resnet_lstm.plain_text import csv_cell
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["action", "start", "end", "score"])
     for row in timeline.to_dict()["segments"]:
-        writer.writerow([_harmless(row["label"] or ""), row["start"], row["end"], row["score"]])
+        writer.writerow([csv_cell(row["label"] or ""), row["start"], row["end"], row["score"]])
     return file.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell

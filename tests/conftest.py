@@ -26,7 +26,7 @@ from resnet_lstm.exporting import ExportSettings, export_model
 from resnet_lstm.inference import EXPORT_FORMATS, Export
 from resnet_lstm.known_score import KnownScore
 
-pytest_plugins = ("space_fixtures",)
+pytest_plugins = ("space_fixtures", "teaching_fixtures")
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -82,9 +82,23 @@ def resnet50_path() -> Path:
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ResNet of two layers in the layout of `microsoft/resnet-50`, with BatchNorm statistics of its own."""
-    path = tmp_path_factory.mktemp("backbone")
+    return save_tiny_backbone(tmp_path_factory.mktemp("backbone"), [8, 16])
+
+
+@pytest.fixture(scope="session")
+def tunable_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_backbone`, with wider maps before its last stage.
+
+    PyTorch 2.14 writes beyond its memory on the way back through a 1 x 1 convolution of stride 2 that reads 8 channels
+    in channels_last on a processor with AVX-512.
+    """
+    return save_tiny_backbone(tmp_path_factory.mktemp("tunable_backbone"), [16, 16])
+
+
+def save_tiny_backbone(path: Path, hidden_sizes: list[int]) -> Path:
+    """Write a random ResNet of a basic layer in each stage."""
     set_seed(0)
-    resnet = ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"))
+    resnet = ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=hidden_sizes, depths=[1, 1], layer_type="basic"))
     for name, buffer in resnet.named_buffers():
         if name.endswith("running_mean"):
             buffer.normal_(0, 0.1)

@@ -32,11 +32,14 @@ REMOTE_CODE = (
     "folded_backbone",
     "frame_reading",
     "configuration_resnet_lstm",
+    "class_statistics",
     "known_score",
     "modeling_resnet_lstm",
+    "video_damage",
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",
+    "video_sources",
 )
 WITHOUT_THE_PACKAGE = """
 import json, sys

@@ -19,11 +19,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "evaluation": {"data", "features", "inference"},
     "publishing": {"data", "evaluation"},
     "training": {"data", "evaluation", "features", "feeding", "inference", "publishing"},
-    "comparison": {"data", "evaluation", "features", "inference", "training"},
+    "teaching": {"data", "evaluation", "features", "inference", "publishing", "training"},
+    "comparison": {"data", "evaluation", "features", "inference", "teaching", "training"},
     "benchmarking": {"data", "evaluation", "features", "feeding", "inference", "training"},
     "commands": {
         *("data", "feeding", "features", "inference", "exporting", "evaluation", "publishing", "training"),
-        *("comparison", "benchmarking"),
+        *("teaching", "comparison", "benchmarking"),
     },
 }
 

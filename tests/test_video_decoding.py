@@ -200,9 +200,9 @@ def test_bad_files_are_one_error_that_names_file_and_cause(tmp_path: Path) -> No
     for name, cause in {
         "none.mp4": "no such file",
         "text.mp4": "not readable as a video",
-        "empty.mp4": "not readable as a video",
+        "empty.mp4": "not readable as a video .found: an empty file",
         "song.mp4": "no video stream \\(found: audio\\)",
-        "list.mp4": "not readable as a video",
+        "list.mp4": "not readable as a video .found: a playlist",
         ".": "is a folder",
     }.items():
         path = tmp_path / name
@@ -210,6 +210,51 @@ def test_bad_files_are_one_error_that_names_file_and_cause(tmp_path: Path) -> No
             with pytest.raises(VideoDecodingError, match=cause) as error:
                 function(path)
             assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "a Git LFS pointer: run `git lfs pull`",
+        ),
+        (b"\n<!DOCTYPE html><title>Log in</title>", "an HTML page"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "a JPEG picture"),
+    ],
+)
+def test_what_is_no_video_is_named_for_what_it_is(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(VideoDecodingError, match=found):
+        decode_video(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "raw"])
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        ("libx264", "h264", {"bf": "2", "g": "10"}),
+        ("mjpeg", "mjpeg", {}),
+        ("libvpx-vp9", "ivf", {}),
+        ("mpeg4", "nut", {}),
+        ("wrapped_avframe", "yuv4mpegpipe", {}),
+    ],
+)
+def test_raw_streams_and_rare_containers_give_the_same_frames_under_any_name(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str], suffix: str
+) -> None:
+    path = tmp_path / f"clip.{suffix}"
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = 48, 64
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for index, picture in enumerate(numbered_frames(30)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    assert frame_numbers(decode_video(path, 8).frames) == middle_frames(30, 8)
 
 
 def test_a_file_name_is_never_taken_for_a_protocol(numbered_clip: Path) -> None:

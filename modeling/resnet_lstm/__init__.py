@@ -4,8 +4,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForVideoClassification,
 
 from .configuration_resnet_lstm import ResNetLSTMConfig
 from .modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMModel
-from .video_decoding import VideoDecodingError, decode_video, probe_video
+from .video_decoding import decode_video, probe_video
 from .video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .video_sources import VideoDecodingError
 
 __version__ = "0.1.0"
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +23,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from transformers import ResNetModel
 
-from .frame_reading import band_means, features_of_maps, motion_stages
+from .frame_reading import band_means, motion_stages
 
 # As many frames of 224 x 224 as have no activation above 25 MiB, see `_keep_memory`.
 _FRAMES_AT_A_TIME_ON_CPU = {torch.float32: 8, torch.bfloat16: 16, torch.float16: 16}
 
-# Frames `[N, C, height, width]` -> features `[N, D]`.
+# A layer, or several, in their folded form.
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 # A module's own dictionary (where a hook of accelerate puts another `forward`), its two dictionaries of hooks, the
@@ -57,8 +57,8 @@ class FoldedBackbone:
         self._device = backbone.device
         self._module_states, self._tensor_states = _module_states(backbone), _tensor_states(backbone)
         packed = _can_be_packed(backbone, self.dtype)
-        make_network = _PackedNetwork if packed else _folded_network
-        self._network: Network = make_network(backbone, self.dtype, num_motion_stages)
+        make_network = _PackedNetwork if packed else _FoldedNetwork
+        self._network: _Network = make_network(backbone, self.dtype, num_motion_stages)
         _keep_memory()
 
     def is_of(self, backbone: ResNetModel) -> bool:
@@ -81,11 +81,41 @@ class FoldedBackbone:
     @torch.no_grad()
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """`[N, C, height, width]` -> `[N, D]`, in the precision of `dtype`."""
+        return torch.cat([_as_features(*self._read(portion)) for portion in self._portions(frames)])
+
+    @torch.no_grad()
+    def before_last_stage(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What does not change where the last stage alone is tuned.
+
+        Args:
+            frames: `[N, C, height, width]`.
+
+        Returns:
+            The maps that the last stage reads, `[N, channels, rows, columns]` in `dtype`, and the bands of the stages
+            before it, which are the features behind the mean of the last map, `[N, D - pooled_size]`.
+        """
+        parts = [self._network.before_last_stage(portion) for portion in self._portions(frames)]
+        return torch.cat([maps for maps, _ in parts]), torch.cat([bands for _, bands in parts])
+
+    @torch.no_grad()
+    def last_stage(self, maps: torch.Tensor) -> torch.Tensor:
+        """The mean of the last map, `[N, pooled_size]`, by the maps of `before_last_stage`."""
+        return torch.cat([self._network.last_stage(portion) for portion in self._portions(maps)])
+
+    def _read(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps, bands = self._network.before_last_stage(frames)
+        return self._network.last_stage(maps), bands
+
+    def _portions(self, frames: torch.Tensor) -> Sequence[torch.Tensor]:
         frames = frames.to(self.dtype, memory_format=torch.channels_last)
         at_a_time = max(1, len(frames))
         if frames.device.type == "cpu":
             at_a_time = _FRAMES_AT_A_TIME_ON_CPU.get(self.dtype, 4)
-        return torch.cat([self._network(portion) for portion in frames.split(at_a_time)])
+        return frames.split(at_a_time)
+
+
+def _as_features(pooled: torch.Tensor, bands: torch.Tensor) -> torch.Tensor:
+    return torch.cat([pooled, bands], dim=1)
 
 
 def can_be_folded(backbone: nn.Module) -> bool:
@@ -169,25 +199,49 @@ def _version(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _folded_network(backbone: ResNetModel, dtype: torch.dtype, num_motion_stages: int) -> Network:
+class _Network(Protocol):
+    """A backbone in two parts: all but its last stage, and that."""
+
+    def before_last_stage(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `FoldedBackbone.before_last_stage`."""
+
+    def last_stage(self, maps: torch.Tensor) -> torch.Tensor:
+        """As `FoldedBackbone.last_stage`."""
+
+
+class _FoldedNetwork:
     """A copy with each BatchNorm folded into its convolution."""
-    folded = copy.deepcopy(backbone).requires_grad_(False)
-    for layer in folded.modules():
-        if hasattr(layer, "convolution") and hasattr(layer, "normalization"):
-            convolution = cast(nn.Conv2d, layer.convolution)
-            weight, bias = _folded_weights(layer)
-            convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
-            convolution.requires_grad_(False)
-            layer.normalization = nn.Identity()
-        elif isinstance(layer, nn.ReLU):
-            layer.inplace = True
-    folded.to(dtype, memory_format=torch.channels_last)
 
-    def network(frames: torch.Tensor) -> torch.Tensor:
-        outputs = folded(frames, output_hidden_states=True)
-        return features_of_maps(outputs.pooler_output, outputs.hidden_states, num_motion_stages)
+    def __init__(self, backbone: ResNetModel, dtype: torch.dtype, num_motion_stages: int) -> None:
+        folded = copy.deepcopy(backbone).requires_grad_(False)
+        for layer in folded.modules():
+            if hasattr(layer, "convolution") and hasattr(layer, "normalization"):
+                convolution = cast(nn.Conv2d, layer.convolution)
+                weight, bias = _folded_weights(layer)
+                convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
+                convolution.requires_grad_(False)
+                layer.normalization = nn.Identity()
+            elif isinstance(layer, nn.ReLU):
+                layer.inplace = True
+        self._backbone = folded.to(dtype, memory_format=torch.channels_last)
+        self._motion_stages = motion_stages(len(folded.encoder.stages), num_motion_stages)
 
-    return network
+    def before_last_stage(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, bands = self._backbone.embedder(frames), []
+        for number, stage in enumerate(self._backbone.encoder.stages[:-1]):
+            hidden = stage(hidden)
+            if number in self._motion_stages:
+                bands.append(band_means(hidden))
+        return hidden, _latest_first(bands, hidden)
+
+    def last_stage(self, maps: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self._backbone.pooler(self._backbone.encoder.stages[-1](maps))
+        return pooled.flatten(1)
+
+
+def _latest_first(bands: Sequence[torch.Tensor], hidden: torch.Tensor) -> torch.Tensor:
+    """The bands of stages in one tensor, in the order of `motion_stages`; of none, one without columns."""
+    return torch.cat([hidden.new_empty(len(hidden), 0), *reversed(bands)], dim=1)
 
 
 def _folded_weights(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -228,7 +282,7 @@ class _PackedNetwork:
         embedder = backbone.embedder
         self._first = _PackedConvolution(embedder.embedder, dtype)
         self._first_pooler: Network = _max_pool_bfloat16 if dtype == torch.bfloat16 else embedder.pooler
-        self._stages = [
+        self._stages: list[_PackedStage] = [
             [
                 (
                     [_PackedConvolution(convolution, dtype) for convolution in layer.layer],
@@ -241,19 +295,27 @@ class _PackedNetwork:
         self._last_pooler = backbone.pooler
         self._motion_stages = motion_stages(len(self._stages), num_motion_stages)
 
-    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+    def before_last_stage(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = self._first_pooler(self._first(frames, "relu"))
         bands = []
-        for number, stage in enumerate(self._stages):
-            for (*convolutions, last), shortcut in stage:
-                residual = hidden if shortcut is None else shortcut(hidden, "none")
-                for convolution in convolutions:
-                    hidden = convolution(hidden, "relu")
-                hidden = last.added_to(residual, hidden)
+        for number, stage in enumerate(self._stages[:-1]):
+            hidden = self._after(stage, hidden)
             if number in self._motion_stages:
                 # The next stage may write to this map.
                 bands.append(band_means(hidden))
-        return torch.cat([self._last_pooler(hidden).flatten(1), *reversed(bands)], dim=1)
+        return hidden, _latest_first(bands, hidden)
+
+    def last_stage(self, maps: torch.Tensor) -> torch.Tensor:
+        return self._last_pooler(self._after(self._stages[-1], maps)).flatten(1)
+
+    @staticmethod
+    def _after(stage: _PackedStage, hidden: torch.Tensor) -> torch.Tensor:
+        for (*convolutions, last), shortcut in stage:
+            residual = hidden if shortcut is None else shortcut(hidden, "none")
+            for convolution in convolutions:
+                hidden = convolution(hidden, "relu")
+            hidden = last.added_to(residual, hidden)
+        return hidden
 
 
 def _max_pool_bfloat16(hidden: torch.Tensor) -> torch.Tensor:
@@ -325,6 +387,10 @@ class _PackedConvolution:
             packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, list(frames.shape))
             self._packed[is_single] = packed, bias
         return self._packed[is_single]
+
+
+# The layers of a stage: each its convolutions, and that of its shortcut if it has one.
+_PackedStage = list[tuple[list[_PackedConvolution], _PackedConvolution | None]]
 
 
 __all__ = ["FoldedBackbone", "can_be_folded"]

@@ -106,13 +106,45 @@ class KnownScore(nn.Module):
         signs = logit_signs(logits)  # [2, N]
         means, deviations = signs.mean(dim=1), signs.std(dim=1, correction=0)  # [2]
         for label in range(logits.shape[1]):
-            of_label = signs[:, labels == label]  # [2, n]
-            # Of few clips the mean and the spread are drawn towards those of all, as if there were so many of these.
-            total = of_label.shape[1] + _PRIOR_CLIPS
-            mean = (of_label.sum(dim=1) + _PRIOR_CLIPS * means) / total
-            squares = ((of_label - mean[:, None]) ** 2).sum(dim=1) + _PRIOR_CLIPS * deviations**2
-            self.sign_means[:, label] = mean
-            self.sign_deviations[:, label] = (squares / total).sqrt().clamp_min(_LEAST_DEVIATION)
+            self._set_signs(label, signs[:, labels == label], means, deviations)
+
+    def add_classes(
+        self,
+        old: KnownScore,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        centre: torch.Tensor,
+        directions: torch.Tensor,
+    ) -> None:
+        """Take over what is known of the first L' labels, and learn what the signs are like in clips of the others.
+
+        Args:
+            old: Of the first L' labels.
+            logits: `[N, L]`, of clips of the others by models that have not seen their groups.
+            labels: `[N]`, the clips' own.
+            centre: `[H]`, of all clips.
+            directions: `[up to K, H]`, of all clips.
+        """
+        self.centre.copy_(centre)
+        self.directions.zero_()
+        self.directions[: len(directions)] = directions
+        self.distance_statistics.copy_(old.distance_statistics)
+        num_old = old.sign_means.shape[1]
+        self.sign_means[:, :num_old] = old.sign_means
+        self.sign_deviations[:, :num_old] = old.sign_deviations
+        signs = logit_signs(logits)  # [2, N]
+        means, deviations = old.sign_means.mean(dim=1), (old.sign_deviations**2).mean(dim=1).sqrt()
+        for label in range(num_old, logits.shape[1]):
+            self._set_signs(label, signs[:, labels == label], means, deviations)
+
+    def _set_signs(self, label: int, of_label: torch.Tensor, means: torch.Tensor, deviations: torch.Tensor) -> None:
+        """Learn the signs `[2, n]` of clips of a label, beside the means `[2]` and deviations `[2]` of all clips."""
+        # Of few clips the mean and the spread are drawn towards those of all, as if there were so many of these.
+        total = of_label.shape[1] + _PRIOR_CLIPS
+        mean = (of_label.sum(dim=1) + _PRIOR_CLIPS * means) / total
+        squares = ((of_label - mean[:, None]) ** 2).sum(dim=1) + _PRIOR_CLIPS * deviations**2
+        self.sign_means[:, label] = mean
+        self.sign_deviations[:, label] = (squares / total).sqrt().clamp_min(_LEAST_DEVIATION)
 
 
 def logit_signs(logits: torch.Tensor) -> torch.Tensor:

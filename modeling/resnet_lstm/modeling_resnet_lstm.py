@@ -25,6 +25,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from .class_statistics import ClassStatistics
 from .configuration_resnet_lstm import ResNetLSTMConfig
 from .device_precision import backbone_dtype
 from .folded_backbone import FoldedBackbone, can_be_folded
@@ -208,6 +209,8 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         elif any(name.startswith("known_score.") for name in new):
             # The file holds nothing to tell it by.
             model.set_known_score(None, None)
+        if any(name.startswith("class_statistics.") for name in new):
+            model.set_class_statistics(None)
         return (model, info) if output_loading_info else model
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
@@ -260,6 +263,9 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
                 init.zeros_(buffer)
             init.ones_(module.sign_deviations)
             init.copy_(module.distance_statistics, torch.tensor([0.0, 1.0]))
+        elif isinstance(module, ClassStatistics):
+            for buffer in module.buffers():
+                init.zeros_(buffer)
 
     def freeze_backbone(self) -> None:
         """Keep the backbone as it is: no gradient is computed for it and its BatchNorm statistics never move."""
@@ -633,7 +639,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
     """
 
     # Beside those of `ResNetLSTMModel`.
-    _keep_in_fp32_modules_strict = [r"classifier", r"lstm_classifier", r"known_score"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = [r"classifier", r"lstm_classifier", r"known_score", r"class_statistics"]  # noqa: RUF012
 
     def __init__(self, config: ResNetLSTMConfig) -> None:
         super().__init__(config)
@@ -648,6 +654,9 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.known_score = None
         if config.known_threshold is not None:
             self.known_score = KnownScore(config.hidden_size, config.num_labels)
+        self.class_statistics = None
+        if config.num_class_directions:
+            self.class_statistics = ClassStatistics(config.hidden_size, config.num_labels, config.num_class_directions)
         self.classifier_is_fitted = False
         self.post_init()
 
@@ -680,9 +689,15 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.known_score = None if known_score is None else known_score.to(self.device)
         self.config.known_threshold = threshold
 
+    def set_class_statistics(self, statistics: ClassStatistics | None) -> None:
+        """Keep what the model can be taught further classes by; or nothing any more, with None."""
+        self.class_statistics = None if statistics is None else statistics.to(self.device)
+        self.config.num_class_directions = 0 if statistics is None else len(statistics.directions)
+
     def forget_classes(self) -> None:
         """Forget all that was learned of the classes as they were, when a new classifier has taken their place."""
         self.set_known_score(None, None)
+        self.set_class_statistics(None)
         self.config.early_exit_score = None
         self.config.temperature = 1.0
 

@@ -15,15 +15,8 @@ from __future__ import annotations
 import bisect
 import contextlib
 import heapq
-import http.client
-import io
 import logging
 import os
-import shutil
-import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,22 +24,55 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO
 
 import av
 import numpy as np
 
+from .video_damage import Damage, num_frames_missing
+from .video_sources import VideoDecodingError, VideoSource, is_url, kind_of, readable, source_name
+
 logger = logging.getLogger(__name__)
 
-VideoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
-
 # Part of every feature cache's key: raise it when the same file and settings begin to give other frames.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
-# Containers that hold pictures of their own. Playlists and scripts (hls, concat, ...) are left out on purpose: such a
-# "video" could make the reader open other files of this machine.
-_CONTAINER_FORMATS = "asf,avi,flv,gif,matroska,mov,mp4,mpeg,mpegts,mxf,ogg,webm"
+# Containers that hold pictures of their own, and streams of pictures without a container. Playlists and scripts (hls,
+# concat, ...) are left out on purpose: such a "video" could make the reader open other files of this machine.
+_CONTAINER_FORMATS = (
+    *(
+        "apng",
+        "asf",
+        "avi",
+        "dv",
+        "flv",
+        "gif",
+        "ivf",
+        "matroska",
+        "mov",
+        "mp4",
+        "mpeg",
+        "mpegts",
+        "mxf",
+        "nut",
+        "ogg",
+    ),
+    *("webm", "yuv4mpegpipe"),
+    *("h264", "hevc", "m4v", "mjpeg", "mpegvideo"),
+)
+
+# Without a container there are no time stamps, or such as a seek does not find: the frames are counted.
+_RAW_FORMATS = frozenset(("h264", "hevc", "m4v", "mjpeg", "mpegvideo"))
+
+# These are read from their first byte on: after a seek, frames of MPEG program streams have their neighbours' times.
+_FORMATS_WITHOUT_SEEK = _RAW_FORMATS | {"mpeg"}
+# A seek in these goes by the times of decoding, which come before those of display.
+_FORMATS_SOUGHT_BY_DECODING_TIME = frozenset(("avi", "mpegts"))
+# These decoders learn once, when they are opened, whether to leave frames out.
+_DECODERS_THAT_LEAVE_OUT_NOTHING = frozenset(("libdav1d", "libaom-av1", "av1"))
+
+# H.264 and HEVC let a frame be shown up to this many places away from where it is decoded.
+_RAW_STREAM_DISORDER = 16
 
 # XviD in AVI may pack B-frames: the frames leave the decoder in order, their time stamps up to this many places off.
 _AVI_TIME_STAMP_DISORDER = 4
@@ -58,13 +84,6 @@ _LEAST_PIXELS_FOR_THREADS = 640 * 360
 _MAX_READERS = 8
 # How many frames each keeps ready, so that a long way to one frame does not hold up the others.
 _FRAMES_AHEAD = 2
-
-_URL_TIMEOUT_SECONDS = 30
-_URL_BYTES_IN_MEMORY = 64 * 2**20
-
-
-class VideoDecodingError(ValueError):
-    """A video could not be read; the message names the file and the cause."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,7 @@ class VideoInfo:
         height: Height in pixels, as displayed (after rotation).
         rotation: Degrees counter-clockwise, a multiple of 90, by which the stored picture is turned for display.
         codec: FFmpeg's name of the codec.
+        damage: What is missing or broken, as far as the container and the first frame tell.
     """
 
     num_frames: int
@@ -88,6 +108,7 @@ class VideoInfo:
     height: int
     rotation: int
     codec: str
+    damage: Damage
 
 
 @dataclass(frozen=True)
@@ -97,10 +118,12 @@ class SampledFrames:
     Attributes:
         frames: `[T, H, W, 3]` uint8, RGB.
         seconds: `[T]` float64, the moment each frame was chosen for, counted from the clip's start.
+        damage: What of the file is missing, or was found broken on the way to these frames.
     """
 
     frames: np.ndarray
     seconds: np.ndarray
+    damage: Damage
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,7 @@ class _Timeline:
     key_frame_ticks: list[int]
     end_ticks: int
     time_base: Fraction
+    decoding_ticks: dict[int, int]  # of key frames
 
     @property
     def start_ticks(self) -> int:
@@ -191,6 +215,7 @@ def sample_video(
     generator: np.random.Generator | None = None,
     *,
     num_threads: int = 0,
+    damage: Damage | None = None,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Sample frames evenly over a whole video, one after the other, so that large ones are never in memory together.
 
@@ -203,6 +228,7 @@ def sample_video(
         generator: Draws a random moment in each of T equal segments (training); without it, the middle of each.
         num_threads: How many decode the file. 0, as many as there are cores, gives one clip soonest; 1 is best where
             other clips are decoded, or a model runs, at the same time.
+        damage: Told what is found missing or broken; complete after the last frame.
 
     Yields:
         The moment each frame was chosen for, in seconds from the clip's start, and the frame, `[H, W, 3]` uint8, RGB,
@@ -213,13 +239,14 @@ def sample_video(
         ValueError: `num_frames` is below 1.
     """
     positions = segment_positions(num_frames, generator)
+    damage = Damage() if damage is None else damage
     with open_stream(source, num_threads) as (stream, name):
-        timeline = _read_timeline(stream, name)
+        timeline = _read_timeline(stream, name, damage)
         num_readers = _num_readers(source, stream, timeline, positions)
         if num_readers > 1:
-            frames = _frames_by_readers(source, stream, timeline, positions, name, num_readers)
+            frames = _frames_by_readers(source, stream, timeline, positions, name, num_readers, damage)
         else:
-            frames = _frames_on_screen(stream, timeline, positions, name)
+            frames = _frames_on_screen(stream, timeline, positions, name, damage)
         to_picture = ToPicture()
         previous = picture = None
         for position, frame in zip(positions, frames, strict=True):
@@ -236,8 +263,10 @@ def decode_video(
     num_threads: int = 0,
 ) -> SampledFrames:
     """All frames of `sample_video`, which see for the arguments and errors, in one array."""
-    moments, pictures = zip(*sample_video(source, num_frames, generator, num_threads=num_threads), strict=True)
-    return SampledFrames(np.stack(pictures), np.array(moments))
+    damage = Damage()
+    sampled = sample_video(source, num_frames, generator, num_threads=num_threads, damage=damage)
+    moments, pictures = zip(*sampled, strict=True)
+    return SampledFrames(np.stack(pictures), np.array(moments), damage)
 
 
 def probe_video(source: VideoSource) -> VideoInfo:
@@ -250,8 +279,9 @@ def probe_video(source: VideoSource) -> VideoInfo:
         VideoDecodingError: As in `decode_video`.
     """
     with open_stream(source) as (stream, name):
-        timeline = _read_timeline(stream, name)
-        frame = next(_frames_on_screen(stream, timeline, [Fraction(0)], name))
+        damage = Damage()
+        timeline = _read_timeline(stream, name, damage)
+        frame = next(_frames_on_screen(stream, timeline, [Fraction(0)], name, damage))
         height, width = ToPicture()(frame).shape[:2]
         return VideoInfo(
             num_frames=len(timeline.frame_ticks),
@@ -261,7 +291,12 @@ def probe_video(source: VideoSource) -> VideoInfo:
             height=height,
             rotation=round(frame.rotation / 90) * 90 % 360,
             codec=stream.codec_context.name,
+            damage=damage,
         )
+
+
+class _NoFrameError(VideoDecodingError):
+    """What was opened as a video holds no picture, as text does that is named `.h264`."""
 
 
 @contextmanager
@@ -277,7 +312,7 @@ def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.
     """
     name = source_name(source)
     try:
-        with _readable(source, name) as file, _open_container(file) as container:
+        with readable(source, name) as file, _open_container(file) as container:
             # A song's cover is a "video" stream too.
             streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
             if not streams:
@@ -291,95 +326,63 @@ def open_stream(source: VideoSource, num_threads: int = 1) -> Iterator[tuple[av.
             small = context.width * context.height < _LEAST_PIXELS_FOR_THREADS
             context.thread_count = 1 if small else num_threads
             yield stream, name
+    except _NoFrameError as error:
+        kind = kind_of(source)
+        raise VideoDecodingError(f"{error} Found: {kind}." if kind else str(error)) from None
     except av.error.FFmpegError as error:
-        raise VideoDecodingError(f"{name}: not readable as a video ({error.strerror}).") from error
+        raise VideoDecodingError(f"{name}: not readable as a video ({_cause(source, error)}).") from error
     except OSError as error:
         raise VideoDecodingError(f"{name}: {error.strerror or error}.") from error
 
 
+def _cause(source: VideoSource, error: av.error.FFmpegError) -> str:
+    found = kind_of(source)
+    if found:
+        return f"found: {found}"
+    if isinstance(error, av.error.ArgumentError):  # what FFmpeg says of a format that is not on the list
+        return f"its format is none that is read: {', '.join(_CONTAINER_FORMATS)}"
+    return str(error.strerror)
+
+
 def _open_container(file: str | BinaryIO) -> av.container.InputContainer:
-    options = {"format_whitelist": _CONTAINER_FORMATS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": ",".join(_CONTAINER_FORMATS), "protocol_whitelist": "file"}
     return av.open(file, mode="r", container_options=options, metadata_errors="ignore")
 
 
-def source_name(source: VideoSource) -> str:
-    """What messages call a source: nothing in it is secret."""
-    if isinstance(source, bytes):
-        return f"<{len(source)} bytes>"
-    if isinstance(source, str) and "://" in source:
-        # The user name, password and query of a URL may hold a secret.
-        return str(source).split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
-    return str(getattr(source, "name", "<file object>"))
-
-
-def _is_url(source: VideoSource) -> bool:
-    return isinstance(source, str) and source.startswith(("http://", "https://"))
-
-
-@contextmanager
-def _readable(source: VideoSource, name: str) -> Iterator[str | BinaryIO]:
-    """What PyAV can open: a path, or a binary file object that seeks."""
-    if isinstance(source, bytes):
-        yield io.BytesIO(source)
-    elif _is_url(source):
-        with _download(str(source), name) as file:
-            yield file
-    elif isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if not path.is_file():
-            raise VideoDecodingError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}.")
-        # An absolute path: FFmpeg would take `concat:a.mp4` for a protocol.
-        yield str(path.absolute())
-    elif not hasattr(source, "read"):
-        raise VideoDecodingError(f"{type(source).__name__}: give a path, a URL, bytes or a binary file object.")
-    elif source.seekable():
-        source.seek(0)
-        yield source
-    else:
-        yield io.BytesIO(source.read())
-
-
-@contextmanager
-def _download(url: str, name: str) -> Iterator[BinaryIO]:
-    with tempfile.SpooledTemporaryFile(max_size=_URL_BYTES_IN_MEMORY) as file:
-        try:
-            # Blanks and letters beyond ASCII are quoted, as a browser does.
-            quoted = urllib.parse.quote(url, safe=":/?#[]@!$&'()*+,;=%~")
-            request = urllib.request.Request(quoted, headers={"User-Agent": "resnet-lstm"})  # noqa: S310 - http(s)
-            with urllib.request.urlopen(request, timeout=_URL_TIMEOUT_SECONDS) as response:  # noqa: S310
-                shutil.copyfileobj(response, file)
-        except urllib.error.HTTPError as error:
-            raise VideoDecodingError(f"{name}: the server answered {error.code} {error.reason}.") from None
-        except urllib.error.URLError as error:
-            raise VideoDecodingError(f"{name}: not downloaded ({error.reason}).") from None
-        except (http.client.HTTPException, ValueError) as error:
-            # Their messages may hold the whole URL.
-            raise VideoDecodingError(f"{name}: not downloaded ({type(error).__name__}).") from None
-        file.seek(0)
-        yield cast(BinaryIO, file)
-
-
-def _read_timeline(stream: av.VideoStream, name: str) -> _Timeline:
+def _read_timeline(stream: av.VideoStream, name: str, damage: Damage) -> _Timeline:
     frame_ticks, key_frame_ticks = [], []
+    decoding_ticks: dict[int, int] = {}
     last_ticks, last_duration = -1, 0
+    num_packets = 0
+    codec = stream.codec_context.name
     for packet in stream_packets(stream):
         ticks = packet.pts if packet.pts is not None else packet.dts
-        if ticks is None or packet.size == 0 or packet.is_discard:
+        if ticks is None:
             continue
+        num_packets += 1
+        if packet.size == 0 or packet.is_discard:
+            continue
+        damage.judge(packet, ticks, codec)
         frame_ticks.append(ticks)
         if packet.is_keyframe:
             key_frame_ticks.append(ticks)
+            decoding_ticks[ticks] = packet.dts if packet.dts is not None else ticks
         if ticks >= last_ticks:
             last_ticks, last_duration = ticks, packet.duration or 0
     if not frame_ticks:
-        raise VideoDecodingError(f"{name}: its video stream holds no frame.")
+        raise _NoFrameError(f"{name}: its video stream holds no frame.")
     frame_ticks.sort()
     key_frame_ticks.sort()
     if not last_duration:
         last_duration = _mean_gap(frame_ticks, stream)
-    return _Timeline(frame_ticks, key_frame_ticks or frame_ticks[:1], last_ticks + last_duration, stream.time_base)
+    end_ticks = last_ticks + last_duration
+    mean_gap = Fraction(frame_ticks[-1] - frame_ticks[0], max(1, len(frame_ticks) - 1))
+    damage.num_missing = num_frames_missing(stream, num_packets, mean_gap, end_ticks)
+    damage.num_frames = len(frame_ticks) + damage.num_missing
+    if stream.container.format.name in _FORMATS_WITHOUT_SEEK:
+        key_frame_ticks = []
+    key_frame_ticks = key_frame_ticks or frame_ticks[:1]
+    return _Timeline(frame_ticks, key_frame_ticks, end_ticks, stream.time_base, decoding_ticks)
 
 
 def _mean_gap(frame_ticks: list[int], stream: av.VideoStream) -> int:
@@ -391,13 +394,29 @@ def _mean_gap(frame_ticks: list[int], stream: av.VideoStream) -> int:
 def stream_packets(*streams: av.stream.Stream) -> Iterator[av.Packet]:
     """The packets up to the end of the file or to where a cut-off file breaks, and the empty ones that flush."""
     try:
-        yield from streams[0].container.demux(*streams)
-    except (av.error.InvalidDataError, av.error.EOFError) as error:
+        packets = streams[0].container.demux(*streams)
+        yield from _counted(packets) if _is_raw(streams[0]) else packets
+    except (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError) as error:
+        # For want of memory: a damaged size asks for more than there is.
         logger.debug("the packets end early: %s", error)
 
 
+def _is_raw(stream: av.stream.Stream) -> bool:
+    return stream.container.format.name in _RAW_FORMATS
+
+
+def _counted(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """Packets of a raw stream, each with the time that its place in the file gives it."""
+    ticks = 0
+    for packet in packets:
+        if packet.size:
+            packet.pts = packet.dts = ticks
+            ticks += packet.duration or 1
+        yield packet
+
+
 def _frames_on_screen(
-    stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction], name: str
+    stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction], name: str, damage: Damage
 ) -> Iterator[av.VideoFrame]:
     """The frame that is on the screen at each of some ascending positions."""
     all_wanted = [timeline.frame_at(position) for position in positions]
@@ -408,27 +427,30 @@ def _frames_on_screen(
     for wanted in all_wanted:
         key_frame = timeline.key_frame_before(wanted)
         if decoded is None or (coming is not None and coming[0] < key_frame):
-            decoded = _decode_from(stream, key_frame, needed)
+            decoded = _decode_from(stream, timeline, key_frame, needed, damage)
             coming = next(decoded, None)
             if coming is None or coming[0] > wanted:
                 # The container's index led past the frame, or the key frame is broken.
-                decoded = _decode_from(stream, timeline.start_ticks, needed)
+                decoded = _decode_from(stream, timeline, None, needed, damage)
                 coming = next(decoded, None)
         shown, coming = _advance(decoded, shown, coming, wanted)
         if (shown is None or shown[0] != wanted) and not needed.everything:
             # The frame itself is broken: the one before it stays on the screen, and may be one that was left out.
             needed.everything = True
-            decoded = _decode_from(stream, key_frame, needed)
+            decoded = _decode_from(stream, timeline, key_frame, needed, damage)
             shown, coming = _advance(decoded, shown, next(decoded, None), wanted)
         if shown is None:
-            raise VideoDecodingError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
+            raise _NoFrameError(f"{name}: no frame of it can be decoded ({stream.codec_context.name}).")
+        # XviD in AVI leaves out, on purpose, frames that equal the one before.
+        if shown[0] != wanted and stream.container.format.name != "avi":
+            damage.add_broken(wanted)
         yield shown[1]
 
 
 def _num_readers(source: VideoSource, stream: av.VideoStream, timeline: _Timeline, positions: list[Fraction]) -> int:
     """How many may read a file at the same time, none decoding what another one does; 1 where that does not pay."""
     num_threads = stream.codec_context.thread_count or os.cpu_count() or 1
-    is_file = isinstance(source, str | os.PathLike) and not _is_url(source)
+    is_file = isinstance(source, str | os.PathLike) and not is_url(source)
     key_frames = [timeline.key_frame_before(timeline.frame_at(position)) for position in positions]
     if not is_file or stream.container.format.name == "avi" or len(set(key_frames)) < len(key_frames):
         return 1
@@ -442,6 +464,7 @@ def _frames_by_readers(
     positions: list[Fraction],
     name: str,
     num_readers: int,
+    damage: Damage,
 ) -> Iterator[av.VideoFrame]:
     """The frames of `_frames_on_screen`, by several readers in turn.
 
@@ -450,7 +473,7 @@ def _frames_by_readers(
 
     def read(own_positions: list[Fraction]) -> Generator[av.VideoFrame]:
         with open_stream(source) as (own_stream, _):
-            yield from _frames_on_screen(own_stream, timeline, own_positions, name)
+            yield from _frames_on_screen(own_stream, timeline, own_positions, name, damage)
 
     readers = [read(positions[number::num_readers]) for number in range(num_readers)]
     with contextlib.ExitStack() as stack:
@@ -467,7 +490,7 @@ def _frames_by_readers(
                 frame = None
             if frame is None or frame.pts != timeline.frame_at(position):
                 # It is broken. What is on the screen instead may be a frame that another reader has decoded.
-                yield from list(_frames_on_screen(stream, timeline, positions, name))[index:]
+                yield from list(_frames_on_screen(stream, timeline, positions, name, damage))[index:]
                 return
             for number in turns[index + ahead : index + ahead + 1]:
                 coming.append(threads[number].submit(next, readers[number]))
@@ -495,22 +518,33 @@ class _Needed:
 
     def packets(self, stream: av.VideoStream) -> Iterator[av.Packet]:
         """The stream's packets; before each, the decoder is told whether it may leave it out."""
-        has_time_stamps = stream.container.format.name != "avi"
+        has_time_stamps = stream.container.format.name != "avi" and not _is_raw(stream)
+        may_leave_out = has_time_stamps and stream.codec_context.name not in _DECODERS_THAT_LEAVE_OUT_NOTHING
         for packet in stream_packets(stream):
-            needed = self.everything or not has_time_stamps or packet.pts is None or packet.pts in self.wanted
+            needed = self.everything or not may_leave_out or packet.pts is None or packet.pts in self.wanted
             # The decoder knows which frames others are made from, and never leaves those out.
             stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
             yield packet
 
 
-def _decode_from(stream: av.VideoStream, ticks: int, needed: _Needed) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames with the ticks they come up at, from the last key frame that is not after `ticks`."""
-    stream.container.seek(ticks, stream=stream)
-    return decode_packets(stream, needed.packets(stream), ticks)
+def _decode_from(
+    stream: av.VideoStream, timeline: _Timeline, key_frame: int | None, needed: _Needed, damage: Damage
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames with the ticks they come up at, from a key frame on; None for the very beginning of the file."""
+    ticks = timeline.start_ticks if key_frame is None else key_frame
+    container = stream.container.format.name
+    if container in _FORMATS_WITHOUT_SEEK or (container == "mpegts" and key_frame is None):
+        stream.container.seek(0, stream=stream, unsupported_byte_offset=True)
+    elif container in _FORMATS_SOUGHT_BY_DECODING_TIME:
+        first = min(timeline.decoding_ticks.values(), default=ticks)
+        stream.container.seek(first if key_frame is None else timeline.decoding_ticks.get(ticks, ticks), stream=stream)
+    else:
+        stream.container.seek(ticks, stream=stream)
+    return decode_packets(stream, needed.packets(stream), ticks, damage)
 
 
 def decode_packets(
-    stream: av.VideoStream, packets: Iterable[av.Packet], ticks: int = 0
+    stream: av.VideoStream, packets: Iterable[av.Packet], ticks: int = 0, damage: Damage | None = None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames in order of display with the ticks they come up at.
 
@@ -518,8 +552,11 @@ def decode_packets(
         stream: The video stream.
         packets: Packets of it, the empty one that flushes last. A damaged one costs its own frames, not the video.
         ticks: Stands in for the time of a first frame that has none.
+        damage: Told of packets that cannot be decoded and of frames that are known to be incomplete.
     """
     disorder = _AVI_TIME_STAMP_DISORDER if stream.container.format.name == "avi" else 0
+    if _is_raw(stream):
+        disorder = _RAW_STREAM_DISORDER
     frames: deque[av.VideoFrame] = deque()
     frame_ticks: list[int] = []
     for packet in packets:
@@ -527,9 +564,13 @@ def decode_packets(
             decoded = packet.decode()
         except av.error.InvalidDataError as error:
             logger.debug("a packet was skipped: %s", error)
+            if damage is not None:
+                damage.add_broken(packet.pts if packet.pts is not None else packet.dts)
             continue
         for frame in decoded:
             ticks = frame.pts if frame.pts is not None else frame.dts if frame.dts is not None else ticks + 1
+            if damage is not None and frame.is_corrupt:
+                damage.add_broken(ticks)
             frames.append(frame)
             heapq.heappush(frame_ticks, ticks)
             if len(frames) > disorder:
@@ -553,7 +594,8 @@ class ToPicture:
             self.display_matrix = None if matrix is None else np.frombuffer(matrix, np.int32).reshape(3, 3).copy()
             # A stream may change its size on the way; its pictures keep that of the first.
             self.size = frame.width, frame.height
-        picture = self.reformatter.reformat(frame, *self.size, format="rgb24").to_ndarray()
+        # Bicubic is what FFmpeg itself takes for the colours between two samples of more than 8 bits.
+        picture = self.reformatter.reformat(frame, *self.size, format="rgb24", interpolation="BICUBIC").to_ndarray()
         return picture if self.display_matrix is None else _upright(picture, self.display_matrix)
 
 

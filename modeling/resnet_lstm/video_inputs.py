@@ -10,16 +10,9 @@ import numpy as np
 import torch
 from transformers.video_utils import VideoMetadata, is_valid_video, make_batched_videos
 
-from .video_decoding import (
-    ToPicture,
-    VideoDecodingError,
-    VideoSource,
-    decode_packets,
-    open_stream,
-    probe_video,
-    segment_positions,
-    stream_packets,
-)
+from .video_damage import Damage
+from .video_decoding import ToPicture, decode_packets, open_stream, probe_video, segment_positions, stream_packets
+from .video_sources import VideoDecodingError, VideoSource
 
 # Far more than the rounding of a time stamp to seconds in a float, far less than a frame's time on the screen.
 _MOMENT_SECONDS = 1e-6
@@ -103,8 +96,12 @@ def file_metadata(source: VideoSource) -> VideoMetadata:
     )
 
 
-def all_pictures(source: VideoSource) -> Iterator[np.ndarray]:
+def all_pictures(source: VideoSource, damage: Damage | None = None) -> Iterator[np.ndarray]:
     """Every frame of a file in order, `[H, W, 3]` uint8.
+
+    Args:
+        source: The file.
+        damage: Told of frames that are broken, not of missing ones: the packets are not counted first.
 
     Raises:
         VideoDecodingError: The source is missing, is no video, or no frame of it can be decoded.
@@ -112,7 +109,7 @@ def all_pictures(source: VideoSource) -> Iterator[np.ndarray]:
     picture = None
     with open_stream(source, num_threads=0) as (stream, name):
         to_picture = ToPicture()
-        for _, frame in decode_packets(stream, stream_packets(stream)):
+        for _, frame in decode_packets(stream, stream_packets(stream), damage=damage):
             picture = to_picture(frame)
             yield picture
         if picture is None:

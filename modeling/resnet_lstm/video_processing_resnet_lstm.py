@@ -24,7 +24,8 @@ from transformers.processing_utils import Unpack, VideosKwargs
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
-from .video_decoding import VideoSource, sample_frame_indices, sample_video
+from .video_damage import Damage
+from .video_decoding import sample_frame_indices, sample_video
 from .video_inputs import (
     all_pictures,
     as_list,
@@ -36,6 +37,7 @@ from .video_inputs import (
     readable_twice,
     source_of,
 )
+from .video_sources import VideoSource, source_name
 
 logger = logging.getLogger(__name__)
 
@@ -251,8 +253,14 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
             assert metadata is not None  # noqa: S101 - see above
             num_frames = _num_frames_at(fps, metadata)
         sizing = self._sizing(settings)
-        pictures = all_pictures(source) if num_frames is None else (p for _, p in sample_video(source, num_frames))
+        damage = Damage()
+        if num_frames is None:
+            pictures = all_pictures(source, damage)
+        else:
+            pictures = (picture for _, picture in sample_video(source, num_frames, damage=damage))
         frames = [self._resized(picture, **sizing) for picture in pictures]
+        if damage:
+            logger.warning("%s: %s.", source_name(source), damage)
         if metadata is not None:
             total = len(frames) if num_frames is None else metadata.total_num_frames
             metadata.frames_indices = sample_frame_indices(total, len(frames)).tolist()

@@ -15,7 +15,7 @@ def test_each_part_has_a_reference_of_its_own(
     names = {figure.part: [f.name for f in figures if f.part == figure.part] for figure in figures}
     assert len(names) == 4
     assert names["extraction by default settings"][-1] == "extraction from files"
-    assert names["a frame, cpu"][-1] == "in a live session, cpu"
+    assert names["a frame, torch on cpu"][-1] == "in a live session, torch on cpu"
     assert names["training all of the model"][-1] == "training step"
     for figure in figures:
         assert figure.rounds == 2

@@ -19,6 +19,8 @@ from resnet_lstm.comparison import (
     CrossValidation,
     LabelledClips,
     Recipe,
+    TaughtResult,
+    TaughtTrial,
     UnknownResult,
     class_folds,
     compare,
@@ -26,6 +28,7 @@ from resnet_lstm.comparison import (
     group_folds,
     leave_out_classes,
     reduced_folds,
+    teach_left_out_classes,
     to_markdown,
 )
 from resnet_lstm.comparison.unknown_actions import OUR_METHOD, UnknownTrial, without_classes
@@ -171,6 +174,31 @@ def test_classes_are_left_out_in_turn_and_their_clips_are_the_unknown_ones(
     assert result.unknown_refused > result.known_refused
     result.write(tmp_path, {}, "colours")
     assert {path.suffix for path in tmp_path.glob("unknown.*")} == {".json", ".csv", ".md", ".png"}
+
+
+def test_classes_are_left_out_in_turn_and_taught(
+    colour_clips: LabelledClips, colour_features: FeaturesInMemory, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    fold = group_folds(colour_clips, 2)[0]
+
+    def trial(clips_per_class: int) -> TaughtTrial:
+        return teach_left_out_classes(
+            *("no-lstm", RECIPES["no-lstm"], colour_clips, fold, np.array([1, 4]), clips_per_class),
+            *(0, colour_features, str(tiny_backbone), tmp_path),
+        )
+
+    first = trial(3)
+    assert trial(3) == first
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert trial(4) != first
+    for figure in (first.new_taught, first.old_taught, first.new_trained, first.old_trained):
+        assert figure > 0.8  # colours are easily told
+    result = TaughtResult([first, trial(4)], 3)
+    assert result.gain("old_taught", "old_taught") == (0, 0, 0)
+    assert f"| new classes |  | {100 * result.mean('new_taught'):.1f} % |" in result.to_markdown()
+    result.write(tmp_path, {"seeds": 1})
+    record = json.loads((tmp_path / "taught.json").read_text())
+    assert [each["new_taught"] for each in record["trials"]] == [each.new_taught for each in result.trials]
 
 
 def test_a_model_without_the_classes_that_are_left_out_knows_the_others(clips: LabelledClips) -> None:

@@ -9,6 +9,8 @@ import datasets
 import pytest
 
 from clip_trees import file_bytes, make_clip, make_lists, make_ucf101
+from conftest import numbered_frames
+from hostile_videos import write_stream
 from resnet_lstm.data.build import build_from_folders, build_ucf101
 from resnet_lstm.data.leakage import check_leakage
 from resnet_lstm.data.ucf101 import DEFAULT_CLASSES
@@ -132,6 +134,99 @@ def test_unreadable_clip_is_listed_with_its_cause(own_clips: Path, tmp_path: Pat
     assert len(splits_of(folder)) == 16
 
 
+def test_unreadable_clips_are_counted_in_a_line_a_class(
+    own_clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for number, content in enumerate([pointer, pointer, b"<!DOCTYPE html><title>Log in</title>"]):
+        (own_clips / "cook" / f"broken-{number}.mp4").write_bytes(content)
+    folder = build_from_folders(own_clips, tmp_path / "out")
+    assert len(folder.info["unreadable"]) == 3
+    (line,) = [record.message for record in caplog.records if "cannot be read" in record.message]
+    assert line.startswith("cook: 3 of 11 clips cannot be read: 2 not readable as a video (found: a Git LFS pointer")
+    assert "; 1 not readable as a video (found: an HTML page" in line
+
+
+def test_damaged_clips_are_taken_and_listed(own_clips: Path, tmp_path: Path) -> None:
+    clip = make_clip(own_clips / "cook" / "cut.avi", 20)
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) // 2])
+    folder = build_from_folders(own_clips, tmp_path / "out")
+    (item,) = folder.info["damaged"]
+    assert item["file"] == "cook/cut.avi"
+    assert item["total_frames"] == 20
+    assert 0 < item["damaged_frames"] < 20
+    assert "cook/cut.avi" in splits_of(folder)
+
+
+@pytest.mark.parametrize("suffix", [".mts", ".m2ts", ".ts", ".h264", ".mjpeg"])
+def test_what_cameras_record_is_taken(own_clips: Path, tmp_path: Path, suffix: str) -> None:
+    transport = suffix.endswith("ts")
+    write_stream(
+        own_clips / "cook" / f"camera{suffix}",
+        "mjpeg" if suffix == ".mjpeg" else "libx264",
+        numbered_frames(20),
+        container="mpegts" if transport else None,
+        container_options={"mpegts_m2ts_mode": str(int(suffix != ".ts"))} if transport else None,
+    )
+    folder = build_from_folders(own_clips, tmp_path / "out")
+    assert f"cook/camera{suffix}" in splits_of(folder)
+    assert (folder.info["skipped_files"], folder.info["unreadable"]) == ([], [])
+
+
+def test_a_mirror_of_ucf101_in_mp4_has_the_same_splits(ucf101_tree: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    for clip in (ucf101_tree / "UCF-101").rglob("*.avi"):
+        make_clip(mirror / "UCF-101" / clip.parent.name / f"{clip.stem}.mp4")
+    listed = sorted(clip.relative_to(ucf101_tree / "UCF-101").as_posix() for clip in ucf101_tree.rglob("*.avi"))
+    for root in (ucf101_tree, mirror):
+        make_lists(root, 1, train=listed[4:], test=listed[:4])
+    for split in ("grouped", "official-1"):
+        original, mirrored = (
+            build_ucf101(root, tmp_path / split / root.name, classes="available", split=split)
+            for root in (ucf101_tree, mirror)
+        )
+        expected = {name.replace(".avi", ".mp4"): place for name, place in splits_of(original).items()}
+        assert splits_of(mirrored) == expected
+    shutil.rmtree(ucf101_tree / "ucfTrainTestlist")
+
+
+def test_a_ucf101_clip_in_two_containers_is_taken_once(ucf101_tree: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(ucf101_tree, tmp_path / "ucf101")
+    folder = root / "UCF-101" / "YoYo"
+    for name in ("v_YoYo_g06_c01.mp4", "notes.txt"):
+        shutil.copyfile(folder / "v_YoYo_g06_c01.avi", folder / name)
+    (root / "UCF-101" / "Mixing").mkdir()
+    built = build_ucf101(root, tmp_path / "out", classes="available")
+    assert [name for name in splits_of(built) if "YoYo" in name and "c01" in name] == ["YoYo/v_YoYo_g06_c01.avi"]
+    assert built.info["skipped_files"] == ["YoYo/notes.txt", "YoYo/v_YoYo_g06_c01.mp4"]
+    assert built.info["empty_classes"] == ["Mixing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Cook", "differ by case or blanks alone"),
+        ("washup", "differ by case or blanks alone"),
+        ("=cmd", "begins with one of = "),
+        ("dye\x1b[31m", "control characters"),
+    ],
+)
+def test_a_class_name_that_is_two_or_does_harm_is_refused(
+    own_clips: Path, tmp_path: Path, name: str, message: str
+) -> None:
+    make_clip(own_clips / name / "a.mp4")
+    with pytest.raises(DatasetError, match=message) as error:
+        build_from_folders(own_clips, tmp_path / "out")
+    assert str(error.value).isprintable()
+
+
+def test_a_class_folder_that_is_there_twice_through_a_link_is_refused(own_clips: Path, tmp_path: Path) -> None:
+    (own_clips / "bake").symlink_to(own_clips / "cook", target_is_directory=True)
+    with pytest.raises(DatasetError, match="cook: a link to the same folder as the class bake"):
+        build_from_folders(own_clips, tmp_path / "out")
+
+
 def test_all_clips_unreadable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "clips" / "cook").mkdir(parents=True)
     (tmp_path / "clips" / "cook" / "a.mp4").write_bytes(b"no video at all")
@@ -194,12 +289,16 @@ def test_file_without_a_group_is_an_error(own_clips: Path, tmp_path: Path) -> No
         build_from_folders(own_clips, tmp_path / "out", group_regex="^(.*)_part")
 
 
-def test_files_that_are_no_clips_are_skipped_and_counted(own_clips: Path, tmp_path: Path) -> None:
+def test_every_file_that_is_no_clip_is_named(own_clips: Path, tmp_path: Path) -> None:
     (own_clips / "cook" / "notes.txt").touch()
     (own_clips / "cook" / ".hidden.mp4").touch()
+    (own_clips / "cook" / "wash up.ts").write_text("Greet(): void {}")
+    (own_clips / "cook" / "more").mkdir()
+    (own_clips / "loose.mp4").touch()
     (own_clips / "empty").mkdir()
     info = build_from_folders(own_clips, tmp_path / "out").info
-    assert info["skipped_files"] == 1
+    folder = "cook/more/ (a folder in a class folder)"
+    assert info["skipped_files"] == ["cook/.hidden.mp4", folder, "cook/notes.txt", "cook/wash up.ts", "loose.mp4"]
     assert info["empty_classes"] == ["empty"]
     assert info["labels"] == ["cook", "wash up"]
 

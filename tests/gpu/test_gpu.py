@@ -142,4 +142,4 @@ def test_what_it_does_of_what_it_could_is_timed(
 ) -> None:
     tiny_model.to(CUDA).compile_for_inference()
     figures = time_device(tiny_model, tiny_processor, clip_files(tiny_dataset, "train"), 1)
-    assert {figure.part for figure in figures} >= {"extraction by default settings", "a frame, cuda:0"}
+    assert {figure.part for figure in figures} >= {"extraction by default settings", "a frame, torch on cuda:0"}

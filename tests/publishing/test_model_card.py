@@ -132,6 +132,17 @@ def test_conclusion_on_the_order_of_frames_follows_the_paired_interval(
     assert conclusion in sentence
 
 
+def test_the_worth_of_order_is_told(tmp_path: Path) -> None:
+    altered = {"with frames shuffled": logits_of(1, 0.5), "without the LSTM": logits_of(0, 1.5)}
+    figures = metrics(altered_logits=altered)
+    (sentence,) = (line for line in card_text(tmp_path, figures).splitlines() if line.startswith("What reading order"))
+    lost = figures["lost"]["with frames shuffled"]
+    assert f"with frames shuffled {100 * lost['value']:.1f} points [{100 * lost['low']:.1f}, " in sentence
+    assert "without the LSTM 0.0 points [0.0, 0.0]" in sentence
+    assert sentence.endswith("An interval that holds 0 shows no loss.")
+    assert "What reading order" not in card_text(tmp_path, metrics())
+
+
 def test_baseline_of_other_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split_scheme is 'random'"):
         card_text(tmp_path, metrics(), baseline=metrics(split_scheme="random", leaky=True))

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import SCRIPTS, numbered_frames
 from resnet_lstm.data.video_encoding import write_video
+from resnet_lstm.device_precision import backbone_dtype, best_device, describe, precision_name
 
 
 def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,8 @@ def test_one_good_clip_exits_with_0(model_dir: Path, numbered_clip: Path) -> Non
     run = predict(model_dir, numbered_clip)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count(" %") == 3
+    device = best_device()
+    assert describe(device, precision_name(backbone_dtype("auto", device))) in run.stderr
 
 
 @pytest.mark.parametrize("broken", ["model", "folder"])
@@ -65,6 +68,8 @@ def test_another_runtime_gives_the_same_answers(
     for name, way in (("torch", []), ("other", options)):
         run = predict(exported_model_dir, numbered_clip, *way, "--precision", "fp32", "--json", tmp_path / name)
         assert run.returncode == 0, run.stderr
+        assert "fp32" in run.stderr
+        assert (f"{options[1]} on cpu" in run.stderr) == bool(way)
         records.append(json.loads((tmp_path / name).read_text()))
     for torch_answer, other_answer in zip(records[0]["top"], records[1]["top"], strict=True):
         assert other_answer["label"] == torch_answer["label"]
@@ -78,3 +83,38 @@ def test_what_was_not_exported_is_one_line(model_dir: Path, numbered_clip: Path)
     assert len(errors) == 1
     assert "resnet-lstm export" in errors[0]
     assert "Traceback" not in run.stderr
+
+
+def test_damage_and_names_that_would_do_harm_stand_beside_the_answer_as_plain_text(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    whole = write_video(clips / "whole.avi", numbered_frames(24)).read_bytes()
+    (clips / "cut.avi").write_bytes(whole[: len(whole) * 3 // 4])
+    (clips / "\x1b[2Jcleared.avi").write_bytes(whole)
+    (clips / "notes.txt").touch()
+    (clips / "loose.mts").write_bytes(b"no video")
+    config = json.loads((model_dir / "config.json").read_text())
+    config["id2label"] = {"0": '=HYPERLINK("http://x")', "1": "run\x1b[31m", "2": "swim"}
+    config["label2id"] = {label: int(number) for number, label in config["id2label"].items()}
+    (model_dir / "config.json").write_text(json.dumps(config))
+    answers = {"json": tmp_path / "answers.jsonl", "csv": tmp_path / "answers.csv"}
+    run = predict(model_dir, clips, *(x for name, path in answers.items() for x in (f"--{name}", path)))
+    assert run.returncode == 1, run.stderr
+    assert "passed over, no clips by their names: 1 .txt (notes.txt)" in run.stderr
+    assert "loose.mts: " in run.stderr
+    damage = next(line for line in run.stdout.splitlines() if "cut.avi" in line)
+    assert damage.endswith("of 24 frames are damaged or missing)")
+    assert "\x1b" not in run.stdout + run.stderr
+    assert "\\x1b[2Jcleared.avi" in run.stdout
+
+    records = {Path(record["source"]).name: record for record in map(json.loads, answers["json"].open())}
+    assert records["cut.avi"]["total_frames"] == 24
+    assert 0 < records["cut.avi"]["damaged_frames"] < 24
+    assert records["whole.avi"]["damaged_frames"] == 0
+    rows = list(csv.DictReader(answers["csv"].read_text().splitlines()))
+    assert {row["damage"] for row in rows if row["source"].endswith("whole.avi")} == {""}
+    assert {row["damage"] for row in rows if row["source"].endswith("cut.avi")} == {damage.partition("(")[2][:-1]}
+    for row in rows:
+        assert not any(value.startswith(("=", "+", "-", "@")) or "\x1b" in value for value in row.values())

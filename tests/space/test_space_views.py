@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from about_view import about_view, known_actions_view
 from clip_view import clip_record, clip_view
 from resnet_lstm import ResNetLSTMConfig
 from resnet_lstm.inference import ClipPrediction, Segment, Thumbnail, Timeline
+from resnet_lstm.video_damage import Damage
 from timeline_view import timeline_view
 from view_parts import in_words, percent, refusal
 
@@ -136,7 +139,29 @@ def test_about_shows_the_figures_of_the_model(trained_model: Path) -> None:
     assert "The 3 actions I know" in known_actions_view(str(trained_model))
 
 
+def test_about_tells_what_order_is_worth_to_a_model_that_reads_it(trained_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained_model, tmp_path / "model")
+    metrics = json.loads((model / "metrics.json").read_text())
+    metrics["lost"] = {"with frames shuffled": {"value": 0.014, "low": 0.0, "high": 0.043}}
+    (model / "metrics.json").write_text(json.dumps(metrics))
+    html = about_view(str(model))[0]
+    assert "What order is worth" in html
+    assert "<td>-1.4 points</td><td>-4.3 to +0.0</td>" in html
+    metrics["lost"] = {}
+    (model / "metrics.json").write_text(json.dumps(metrics))
+    assert "What order is worth" not in about_view(str(model))[0]
+
+
 def test_about_a_model_without_figures(tmp_path: Path) -> None:
     html, limits = about_view(str(tmp_path))
     assert "No figures are published" in html
     assert "The set of actions is closed" in limits
+
+
+def test_damage_is_told_beside_the_answer() -> None:
+    damage = Damage(num_frames=64, num_missing=12)
+    told = "12 of 64 frames are damaged or missing"
+    clip = replace(prediction(), damage=damage)
+    assert told in clip_view(clip, config(), "clip.mp4")
+    assert told in timeline_view(replace(timeline(), damage=damage), "video.mp4")
+    assert "damaged" not in clip_view(prediction(), config(), "clip.mp4")

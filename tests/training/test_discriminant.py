@@ -6,7 +6,8 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from resnet_lstm.training import discriminant
-from resnet_lstm.training.discriminant import fit_by_cross_validation, fit_discriminant
+from resnet_lstm.training.class_moments import ClassMoments
+from resnet_lstm.training.discriminant import DiscriminantSolver, fit_by_cross_validation, fit_discriminant
 
 
 def blobs(
@@ -97,7 +98,7 @@ def test_the_shrinkage_is_chosen_by_what_the_clips_can_tell() -> None:
 @pytest.mark.parametrize("num_clips", [30, 200])
 def test_distances_are_those_of_the_shrunken_covariance(num_clips: int) -> None:
     features, labels, groups = blobs([num_clips // 2] * 2, 40, 1.0)
-    solver = discriminant._Solver(features, labels, groups, 2)
+    solver = DiscriminantSolver(ClassMoments.of(features, labels, groups), 2)
     distances = solver.spread(0.3).squared_distances(features).double()
     residuals = solver.residuals.double()
     covariance = 0.7 * residuals.T @ residuals + 0.3 * solver.mean_variance * torch.eye(40)

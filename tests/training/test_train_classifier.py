@@ -25,6 +25,7 @@ COMPLETE = {
     "device_precision.py",
     "folded_backbone.py",
     "frame_reading.py",
+    "class_statistics.py",
     "known_score.py",
     "metrics.json",
     "model.safetensors",
@@ -34,13 +35,15 @@ COMPLETE = {
     "predictions.csv",
     "reliability.png",
     "training.json",
-    "training_curves.png",
     "train.yaml",
+    "training_curves.png",
     "training_log.jsonl",
+    "video_damage.py",
     "video_decoding.py",
     "video_inputs.py",
     "video_preprocessor_config.json",
     "video_processing_resnet_lstm.py",
+    "video_sources.py",
 }
 
 
@@ -73,8 +76,8 @@ class Train:
 
 
 @pytest.fixture
-def train(tiny_dataset: VideoFolder, tiny_backbone: Path, tmp_path: Path) -> Train:
-    return Train(tiny_dataset.root, tiny_backbone, tmp_path)
+def train(tiny_dataset: VideoFolder, tunable_backbone: Path, tmp_path: Path) -> Train:
+    return Train(tiny_dataset.root, tunable_backbone, tmp_path)
 
 
 def test_the_output_directory_is_complete(train: Train, tiny_dataset: VideoFolder) -> None:
@@ -136,14 +139,46 @@ def test_an_unfinished_run_is_not_overwritten_by_accident(train: Train) -> None:
     assert "holds an unfinished run" in run.stderr
 
 
-def test_the_backbone_can_be_trained_too(train: Train, tiny_backbone: Path) -> None:
-    train("model", "--num_train_epochs", "1", "--train_backbone", "--gradient_checkpointing", "--precision", "bf16")
-    before, after = load_file(tiny_backbone / "model.safetensors"), load_file(train.root / "model/model.safetensors")
+def test_all_of_the_backbone_can_be_tuned(train: Train, tunable_backbone: Path) -> None:
+    options = ("--train_backbone", "--gradient_checkpointing", "--precision", "bf16", "--tuning_learning_rate", "0.01")
+    run = train("model", "--num_train_epochs", "1", *options)
+    assert "unfreeze: all" in run.stdout
+    log = [json.loads(line) for line in (train.root / "model" / "tuning_log.jsonl").read_text().splitlines()]
+    before = load_file(tunable_backbone / "model.safetensors")
+    after = load_file(train.root / "model" / "model.safetensors")
     name = "encoder.stages.1.layers.0.layer.0"
     changed = after[f"resnet_lstm.backbone.{name}.convolution.weight"] != before[f"{name}.convolution.weight"]
-    assert changed.any()
+    assert changed.any().item() is log[-1]["is_kept"]
     kept = after[f"resnet_lstm.backbone.{name}.normalization.running_mean"]
     assert kept.equal(before[f"{name}.normalization.running_mean"])
+
+
+@pytest.mark.parametrize("unfreeze", ["last_stage", "all"])
+def test_a_tuning_that_was_killed_resumes_to_the_same_weights(train: Train, unfreeze: str) -> None:
+    options = [*("--num_train_epochs", "2", "--unfreeze", unfreeze, "--tuning_epochs", "3")]
+    options += ["--tuning_learning_rate", "0.01", "--precision", "fp32"]
+    train("unbroken", *options)
+    # Killed while the backbone is tuned, on the line, and in the training of the head on the tuned backbone.
+    for appears in ("broken/tuning/checkpoint*", "broken/tuning/features/*/*/*", "broken/tuned/checkpoint*"):
+        command = train.command("broken", *options, "--resume")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while not list(train.root.glob(appears)) and process.poll() is None:
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+    train("broken", *options, "--resume")
+    assert train.metrics("broken") == train.metrics("unbroken")
+    broken, unbroken = (load_file(train.root / name / "model.safetensors") for name in ("broken", "unbroken"))
+    assert all(broken[name].equal(unbroken[name]) for name in unbroken)
+    logs = [(train.root / name / "tuning_log.jsonl").read_text().splitlines()[-6:] for name in ("broken", "unbroken")]
+    assert logs[0] == logs[1]
+    assert not (train.root / "broken" / "tuning").exists()
+
+
+def test_two_processes_tune_one_model(train: Train) -> None:
+    options = ("--num_train_epochs", "1", "--unfreeze", "last_stage", "--tuning_learning_rate", "0.01")
+    run = train("model", *options, launcher=TORCHRUN)
+    assert run.stdout.count("unfreeze: last_stage") == 1
+    assert train.metrics("model")["clips"] == 4
 
 
 def test_two_processes_train_one_model(train: Train) -> None:

@@ -25,7 +25,7 @@ Models = Mapping[str, ResNetLSTMForVideoClassification]
 
 
 def load_models(name: str) -> dict[str, ResNetLSTMForVideoClassification]:
-    """The model in PyTorch and in each runtime that is installed and that it was exported for.
+    """The model on the CPU, in PyTorch and in each runtime that is installed and that it was exported for.
 
     In bfloat16 too, where the processor is fast in it and the runtime computes in it.
 
@@ -41,7 +41,7 @@ def load_models(name: str) -> dict[str, ResNetLSTMForVideoClassification]:
     for runtime, precision, int8 in ways:
         title = f"{runtime} {'int8' if int8 else precision}"
         try:
-            models[title], _ = load_model(name, runtime=runtime, int8=int8, precision=precision)
+            models[title], _ = load_model(name, runtime=runtime, int8=int8, precision=precision, device="cpu")
         except (ImportError, OSError, ValueError) as error:
             logger.warning("%s is left out: %s", title, error)
     return models

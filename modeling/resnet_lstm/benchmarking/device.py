@@ -40,7 +40,7 @@ def time_device(
     return [
         *_time_extraction(model, processor, clips, num_rounds),
         *_time_one_clip(model, processor, clips[0], num_rounds),
-        *time_live({str(model.device): model}, processor, clips[0].path, num_rounds),
+        *time_live({f"torch on {model.device}": model}, processor, clips[0].path, num_rounds),
         *_time_training_step(model, processor, num_rounds),
     ]
 

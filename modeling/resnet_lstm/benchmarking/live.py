@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..inference import LiveSession, label_timeline, leave_cores_to
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_decoding import decode_video, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .clips import Models
@@ -20,7 +21,7 @@ def time_live(models: Models, processor: ResNetLSTMVideoProcessor, file: Path, n
     """Time a frame that comes alone against one of a clip whose frames come together, from picture to logits.
 
     Args:
-        models: To compare, by the names of their runtimes.
+        models: To compare; the names begin with their runtimes.
         processor: Their processor.
         file: A clip.
         num_rounds: How many rounds.
@@ -32,8 +33,9 @@ def time_live(models: Models, processor: ResNetLSTMVideoProcessor, file: Path, n
         session = LiveSession(model, processor)
 
         @torch.inference_mode()
-        def together(_: int, model: torch.nn.Module = model) -> object:
-            return model(**processor(frames, do_sample_frames=False, return_tensors="pt"))
+        def together(_: int, model: ResNetLSTMForVideoClassification = model) -> object:
+            inputs = processor(frames, do_sample_frames=False, return_tensors="pt").to(model.device)
+            return model(**inputs).logits.cpu()
 
         def one_by_one(_: int, session: LiveSession = session) -> object:
             session.reset()

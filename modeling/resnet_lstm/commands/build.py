@@ -35,6 +35,7 @@ from ..data import (
     open_dataset,
 )
 from ..data.archives import download_ucf101, open_ucf101
+from ..plain_text import printable
 from .parser import CommandParser, positive
 
 
@@ -163,12 +164,14 @@ def _print_findings(folder: VideoFolder) -> None:
     for key in ("missing_classes", "empty_classes", *(f"classes_without_{split}" for split in SPLITS)):
         if info.get(key):
             print(f"{key.replace('_', ' ')}: {', '.join(info[key])}")
-    for key in ("left_out", "skipped_files"):
-        if info.get(key):
-            print(f"{key.replace('_', ' ')}: {info[key]}")
+    if info.get("left_out"):
+        print(f"left out: {info['left_out']}")
     for item in info.get("dropped_duplicates", ()):
         print(f"dropped {item['dropped']}: equals {item['kept']}")
     for item in info.get("conflicting_duplicates", ()):
         print(f"one clip under several labels: {', '.join(item['files'])}")
     for item in info.get("unreadable", ()):
-        print(f"unreadable: {item['cause']}")
+        print(f"unreadable: {printable(item['cause'])}")
+    for item in info.get("damaged", ()):
+        damage = f"{item['damaged_frames']} of {item['total_frames']} frames are damaged or missing"
+        print(f"damaged: {printable(item['file'])}: {damage}")

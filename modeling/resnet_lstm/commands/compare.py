@@ -4,12 +4,14 @@
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --recipes mean-of-frames resnet-lstm
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --few-clips
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --unknown
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison --teach
 
 Every clip is scored by models that have not seen its group. The test split stays closed unless --splits names it.
 Trainings that are done are kept in --output: run it again to go on, or to add recipes. Writes comparison.json,
 comparison.csv, comparison.md and gains.png; with --few-clips, accuracy by the number of training clips a class:
 few_clips.json, few_clips.csv, few_clips.md and few_clips.png; with --unknown, how well clips of classes that were left
-out of training are told from the others: unknown.json, unknown.csv, unknown.md and unknown.png.
+out of training are told from the others: unknown.json, unknown.csv, unknown.md and unknown.png; with --teach, how well
+such classes are taught by five clips each: taught.json and taught.md.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from ..comparison import (
     FewClipsPoint,
     Fold,
     LabelledClips,
+    TaughtResult,
     UnknownResult,
     class_folds,
     compare,
@@ -37,6 +40,7 @@ from ..comparison import (
     leave_out_classes,
     plot_gains,
     reduced_folds,
+    teach_left_out_classes,
     to_markdown,
     write_few_clips,
     write_table,
@@ -49,6 +53,7 @@ from .shared_options import add_backbone, add_computing_options, add_dataset
 
 FEW_CLIPS = (1, 2, 5, 10, 20)
 NUM_CLASS_FOLDS = 5
+TAUGHT_CLIPS = 5
 WITHOUT_LSTM = "no-lstm"
 
 
@@ -76,6 +81,7 @@ def make_parser() -> CommandParser:
     )
     comparison.add_argument("--few-clips", action="store_true", help="train on 1, 2, 5, 10, 20 and all clips a class")
     comparison.add_argument("--unknown", action="store_true", help="leave classes out in turn, and tell their clips")
+    comparison.add_argument("--teach", action="store_true", help="leave classes out in turn, and teach them")
     comparison.add_argument("--num-folds", type=positive, default=5, metavar="N", help="folds over groups")
     comparison.add_argument("--num-seeds", type=positive, default=3, metavar="N", help="trainings of each fold")
     comparison.add_argument("--output", type=Path, required=True, metavar="DIR", help="where figures and trainings go")
@@ -87,9 +93,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
     parser = make_parser()
     args = parser.parse_args(arguments)
-    if args.few_clips and args.unknown:
-        parser.error("--few-clips and --unknown are two comparisons: choose one")
-    if args.unknown:
+    if args.few_clips + args.unknown + args.teach > 1:
+        parser.error("--few-clips, --unknown and --teach are comparisons of their own: choose one")
+    if args.unknown or args.teach:
         # The LSTM has no part in it, and takes most of a training's time.
         args.recipes = [WITHOUT_LSTM]
     elif args.baseline not in args.recipes:
@@ -131,6 +137,21 @@ def run(args: argparse.Namespace) -> int:
         result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
         result.write(args.output, facts, f"{title},\na fifth of the classes left out of each")
         print(result.to_markdown())
+        return 0
+    if args.teach:
+        taught = TaughtResult(
+            [
+                teach_left_out_classes(
+                    *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, folds[number % len(folds)], classes, TAUGHT_CLIPS),
+                    *(seed, features, args.backbone, args.output),
+                )
+                for seed in seeds
+                for number, classes in enumerate(class_folds(clips.labels, NUM_CLASS_FOLDS, seed))
+            ],
+            TAUGHT_CLIPS,
+        )
+        taught.write(args.output, facts)
+        print(taught.to_markdown())
         return 0
     if args.few_clips:
         points = []

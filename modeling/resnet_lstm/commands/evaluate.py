@@ -25,7 +25,7 @@ from ..evaluation.joined_videos import join_clips, known_clips, unknown_clips
 from ..evaluation.localisation import evaluate_timelines
 from ..evaluation.test_time import price_readings, readings_markdown, write_readings
 from ..features import FeatureCache
-from ..inference import leave_cores_to, load_model
+from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_computing_options, add_dataset, add_model
 
@@ -77,8 +77,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print a summary."""
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     folder = open_dataset(args.dataset)
     feeding = {"batch_size": args.batch_size, "num_workers": args.num_workers}
     if args.test_time:

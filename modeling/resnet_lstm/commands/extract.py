@@ -20,6 +20,7 @@ from ..accelerator import create_accelerator
 from ..data import SPLITS, open_dataset
 from ..device_precision import describe
 from ..features import UNIFORM, FeatureCache, clip_files, extract_features, training_views
+from ..plain_text import printable
 from .parser import CommandParser, add_switch, positive
 from .shared_options import add_backbone, add_computing_options, add_dataset
 
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     accelerator.print(describe(accelerator.device, cache.precision))
     started = time.monotonic()
     failed: dict[Path, str] = {}
+    damaged: dict[Path, str] = {}
     for split in args.splits:
         result = extract_features(
             model,
@@ -66,11 +68,14 @@ def run(args: argparse.Namespace) -> int:
             num_workers=args.num_workers,
         )
         failed |= result.failed
+        damaged |= result.damaged
         accelerator.print(f"{split}: {result.extracted} extracted, {result.cached} were there already")
     accelerator.print(f"{time.monotonic() - started:.1f} s, features in {cache.directory}")
     # A process that ends while it is still connected may take another one down with it.
     accelerator.wait_for_everyone()
     accelerator.end_training()
+    for path, damage in damaged.items():
+        print(f"read in part: {printable(path)}: {damage}", file=sys.stderr)
     for cause in failed.values():
-        print(f"left out: {cause}", file=sys.stderr)
+        print(f"left out: {printable(cause)}", file=sys.stderr)
     return 1 if failed else 0

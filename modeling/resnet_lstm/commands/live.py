@@ -15,7 +15,8 @@ import json
 import shutil
 from pathlib import Path
 
-from ..inference import NO_KNOWN_ACTION, LiveSession, leave_cores_to, load_model, open_live
+from ..inference import NO_KNOWN_ACTION, LiveSession, open_live
+from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_computing_options, add_model
 
@@ -51,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _follow(args: argparse.Namespace) -> None:
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     session = LiveSession(model, processor, half_life_seconds=args.half_life)
     min_known = model.config.known_threshold if args.min_known is None else args.min_known
     with contextlib.ExitStack() as stack:

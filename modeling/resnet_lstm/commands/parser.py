@@ -84,11 +84,19 @@ def add_switch(group: Any, name: str, *, default: bool, help: str) -> None:
         )
 
 
-def add_fields(group: Any, settings_type: type) -> None:
-    """An option for each field of a dataclass, whose metadata hold its `help`."""
+def add_fields(group: Any, settings_type: type, *, with_advanced: bool) -> None:
+    """An option for each field of a dataclass, whose metadata hold its `help`, and `advanced` if few need it.
+
+    Args:
+        group: A parser or a group of one.
+        settings_type: The dataclass.
+        with_advanced: Whether help shows these too.
+    """
     types = get_type_hints(settings_type)
     for field in fields(settings_type):
-        name, kind, help = f"--{field.name.replace('_', '-')}", types[field.name], field.metadata["help"]
+        name, kind = f"--{field.name.replace('_', '-')}", types[field.name]
+        is_shown = with_advanced or not field.metadata.get("advanced")
+        help = field.metadata["help"] if is_shown else argparse.SUPPRESS
         if kind is bool:
             add_switch(group, name, default=bool(field.default), help=help)
         elif get_origin(kind) is Literal:

@@ -24,7 +24,9 @@ from typing import Any, TextIO
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMConfig
-from ..inference import ClipPrediction, FailedClip, find_sources, leave_cores_to, load_model, predict_clips
+from ..inference import ClipPrediction, FailedClip, find_sources, predict_clips
+from ..plain_text import csv_cell, printable
+from .loaded_model import load_for
 from .parser import CommandParser, positive
 from .shared_options import add_answer_files, add_computing_options, add_model
 from .timeline import add_timeline_options, add_timeline_pictures, label_videos
@@ -62,8 +64,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Classify all clips, and return 1 if one could not be read."""
     sources = find_sources(args.sources)
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     if args.timeline:
         return label_videos(args, sources, model, processor)
     if args.strip:
@@ -76,16 +77,16 @@ def run(args: argparse.Namespace) -> int:
         json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
         csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
         if csv_file:
-            csv.writer(csv_file).writerow(["source", "rank", "label", "score", "known", "error"])
+            csv.writer(csv_file).writerow(["source", "rank", "label", "score", "known", "damage", "error"])
         bar = tqdm(predictions, total=len(sources), unit="clip", disable=len(sources) == 1)
         for number, prediction in enumerate(bar, start=1):
             record = to_record(prediction, model.config, args.top_k)
             num_failed += "error" in record
-            bar.write(_to_text(record), file=sys.stderr if "error" in record else sys.stdout)
+            bar.write(_to_text(record, prediction), file=sys.stderr if "error" in record else sys.stdout)
             if json_file:
                 json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
             if csv_file:
-                _write_csv_rows(csv_file, record)
+                _write_csv_rows(csv_file, record, prediction)
             if args.strip and isinstance(prediction, ClipPrediction):
                 _draw_strip(args.strip, number, prediction, record)
     if num_failed:
@@ -102,6 +103,8 @@ def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig,
         "source": prediction.source,
         "known": None if prediction.known_score is None else round(prediction.known_score, 6),
         "none_of_my_actions": prediction.is_unknown(config.known_threshold),
+        "damaged_frames": prediction.damage.num_damaged,
+        "total_frames": prediction.damage.num_frames,
         "top": [{"label": id2label[i], "score": round(float(scores[i]), 6)} for i in prediction.top_k(top_k)],
         "frames": [
             {"seconds": round(float(second), 3), "share": round(float(share), 6)}
@@ -110,20 +113,24 @@ def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig,
     }
 
 
-def _write_csv_rows(file: TextIO, record: dict[str, Any]) -> None:
+def _write_csv_rows(file: TextIO, record: dict[str, Any], prediction: ClipPrediction | FailedClip) -> None:
     writer = csv.writer(file)
-    if "error" in record:
-        writer.writerow([record["source"], "", "", "", "", record["error"]])
-    for rank, answer in enumerate(record.get("top", ()), start=1):
-        writer.writerow([record["source"], rank, answer["label"], answer["score"], record["known"], ""])
+    source = csv_cell(record["source"])
+    if isinstance(prediction, FailedClip):
+        writer.writerow([source, "", "", "", "", "", csv_cell(record["error"])])
+        return
+    damage = str(prediction.damage or "")
+    for rank, answer in enumerate(record["top"], start=1):
+        writer.writerow([source, rank, csv_cell(answer["label"]), answer["score"], record["known"], damage, ""])
 
 
-def _to_text(record: dict[str, Any]) -> str:
-    if "error" in record:
-        return f"error: {record['error']}"
+def _to_text(record: dict[str, Any], prediction: ClipPrediction | FailedClip) -> str:
+    if isinstance(prediction, FailedClip):
+        return f"error: {printable(record['error'])}"
+    damage = f" ({prediction.damage})" if prediction.damage else ""
     verdict = ": none of my actions; the nearest would be" if record["none_of_my_actions"] else ""
-    answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {answer['label']}" for answer in record["top"])
-    return f"{record['source']}{verdict}{answers}"
+    answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {printable(answer['label'])}" for answer in record["top"])
+    return f"{printable(record['source'])}{damage}{verdict}{answers}"
 
 
 def _draw_strip(folder: Path, number: int, prediction: ClipPrediction, record: dict[str, Any]) -> None:

@@ -22,7 +22,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
-from ..inference import Timeline, annotate_video, find_sources, label_timeline, leave_cores_to, load_model
+from ..inference import Timeline, annotate_video, find_sources, label_timeline
+from ..plain_text import csv_cell, printable
+from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_answer_files, add_computing_options, add_model
 
@@ -68,8 +70,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Write the timelines of all videos, and return 1 if one could not be read."""
     sources = find_sources(args.sources)
-    model, processor = load_model(args.model, runtime=args.runtime, int8=args.int8, precision=args.precision)
-    leave_cores_to(args.runtime)
+    model, processor = load_for(args)
     return label_videos(args, sources, model, processor)
 
 
@@ -98,12 +99,16 @@ def label_videos(
                     )
             except VideoDecodingError as error:
                 num_failed += 1
-                print(f"error: {error}", file=sys.stderr)
-                write({"source": source, "error": str(error)}, [["", "", "", "", str(error)]])
+                print(f"error: {printable(error)}", file=sys.stderr)
+                write({"source": source, "error": str(error)}, [["", "", "", "", "", csv_cell(str(error))]])
                 continue
             _print_segments(source, timeline)
             record = timeline.to_dict()
-            rows = [[row["label"] or "", row["start"], row["end"], row["score"], ""] for row in record["segments"]]
+            damage = str(timeline.damage or "")
+            rows = [
+                [csv_cell(row["label"] or ""), row["start"], row["end"], row["score"], damage, ""]
+                for row in record["segments"]
+            ]
             write({"source": source, **record}, rows)
             _draw(args, source, timeline)
     return 1 if num_failed else 0
@@ -116,22 +121,22 @@ def _opened_answers(args: argparse.Namespace) -> Iterator[Callable[[dict[str, An
         json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
         csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
         if csv_file:
-            csv.writer(csv_file).writerow(["source", "action", "start", "end", "score", "error"])
+            csv.writer(csv_file).writerow(["source", "action", "start", "end", "score", "damage", "error"])
 
         def write(record: dict[str, Any], rows: list[list[Any]]) -> None:
             if json_file:
                 json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
             if csv_file:
-                csv.writer(csv_file).writerows([record["source"], *row] for row in rows)
+                csv.writer(csv_file).writerows([csv_cell(record["source"]), *row] for row in rows)
 
         yield write
 
 
 def _print_segments(source: str, timeline: Timeline) -> None:
-    print(source)
+    print(printable(source) + (f" ({timeline.damage})" if timeline.damage else ""))
     for segment in timeline.segments:
         span = f"{_clock(segment.start_seconds)} - {_clock(segment.end_seconds)}"
-        print(f"  {span}  {100 * segment.score:5.1f} %  {segment.name}")
+        print(f"  {span}  {100 * segment.score:5.1f} %  {printable(segment.name)}")
 
 
 def _draw(args: argparse.Namespace, source: str, timeline: Timeline) -> None:

@@ -4,10 +4,12 @@
     resnet-lstm train --dataset user/mine --output runs/mine --num-views 4 --learning-rate 5e-4
     resnet-lstm train --dataset data/mine --output runs/mine --resume
     resnet-lstm train --config runs/mine/train.yaml --output runs/again
-    accelerate launch -m resnet_lstm train --dataset data/mine --output runs/tuned --train-backbone
+    resnet-lstm train --dataset data/mine --output runs/tuned --unfreeze last_stage
+    accelerate launch -m resnet_lstm train --dataset data/mine --output runs/mine
 
-The backbone is frozen unless --train-backbone is given. The output holds all that `pipeline("video-classification",
-model=DIR, trust_remote_code=True)` needs, the figures, and train.yaml, with which the run can be repeated.
+The backbone is frozen. With --unfreeze it is then tuned, and kept so if it does better on the validation clips, which
+few source videos seldom allow. The output holds all that `pipeline("video-classification", model=DIR,
+trust_remote_code=True)` needs, the figures, and train.yaml, with which the run can be repeated.
 """
 
 from __future__ import annotations
@@ -15,24 +17,45 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from accelerate import PartialState
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..data import open_dataset
-from ..training import RunOptions, TrainedClassifier, TrainingSettings, is_finished, train_classifier
+from ..training import (
+    RunOptions,
+    TrainedClassifier,
+    TrainingSettings,
+    TuningSettings,
+    is_finished,
+    train_classifier,
+)
 from .config_file import arguments_of, write_config
 from .parser import CommandParser, add_fields, add_switch, positive
 from .shared_options import add_backbone, add_computing_options, add_dataset
 
+_Settings = TypeVar("_Settings", TrainingSettings, TuningSettings)
+
 CONFIG_FILE = "train.yaml"
 # What a run does not share with its repetition: its place, its state, and what it is carried out with.
-_OF_THIS_RUN_ALONE = {"output", "config", "resume", "overwrite", "cache_dir", "num_workers", "batch_size"}
+_OF_THIS_RUN_ALONE = {
+    "output",
+    "config",
+    "help_all",
+    "train_backbone",
+    "resume",
+    "overwrite",
+    "cache_dir",
+    "num_workers",
+    "batch_size",
+}
 
 
-def make_parser() -> CommandParser:
-    """The command's options."""
+def make_parser(*, with_advanced: bool = False) -> CommandParser:
+    """The command's options; `with_advanced` shows in its help also those that few need."""
     parser = CommandParser.of("train", "--dataset DATASET --output DIR", __doc__)
     data = parser.add_argument_group("data")
     add_dataset(data, required=True)
@@ -42,14 +65,17 @@ def make_parser() -> CommandParser:
     )
     model = parser.add_argument_group("model")
     add_backbone(model)
-    add_switch(model, "--train-backbone", default=False, help="train the backbone too, end to end on the clips")
+    # The same as --unfreeze all.
+    add_switch(model, "--train-backbone", default=False, help=argparse.SUPPRESS)
     model.add_argument("--num-lstm-layers", type=int, default=1, metavar="N", help="0 leaves the LSTM out")
     model.add_argument("--lstm-hidden-size", type=int, default=256, metavar="N", help="units of an LSTM layer")
     model.add_argument("--dropout", type=float, default=0.5, metavar="X", help="dropout of the head")
     add_switch(model, "--temporal-change", default=True, help="read each frame alone, not what has changed")
     add_switch(model, "--baseline", default=True, help="train no order-blind baseline to stand beside it")
-    add_fields(parser.add_argument_group("training"), TrainingSettings)
+    add_fields(parser.add_argument_group("training"), TrainingSettings, with_advanced=with_advanced)
+    add_fields(parser.add_argument_group("tuning"), TuningSettings, with_advanced=with_advanced)
     run = parser.add_argument_group("run")
+    run.add_argument("--help-all", action="store_true", help="also show the options that few need, and end")
     run.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model goes")
     run.add_argument(
         "--config", type=Path, metavar="FILE", help="YAML or JSON with options; those given here go first"
@@ -65,8 +91,12 @@ def make_parser() -> CommandParser:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments, after those of its config file; ends the process where they make no sense."""
-    parser = make_parser()
     arguments = sys.argv[1:] if arguments is None else arguments
+    if "--help-all" in arguments:
+        arguments = ["--help"]
+        parser = make_parser(with_advanced=True)
+    else:
+        parser = make_parser()
     config = CommandParser(add_help=False)
     config.add_argument("--config", type=Path)
     path = config.parse_known_args(arguments)[0].config
@@ -84,18 +114,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.output}: finished already")
         return 0
 
-    def build_model(**config: object) -> ResNetLSTMForVideoClassification:
-        model = ResNetLSTMForVideoClassification.from_backbone(args.backbone, **config)
-        if args.train_backbone:
-            model.unfreeze_backbone()
-        return model
-
+    if args.train_backbone:
+        args.unfreeze = "all"
+    tuning = _settings(TuningSettings, args)
     trained = train_classifier(
         open_dataset(args.dataset),
         args.output,
-        build_model,
+        partial(ResNetLSTMForVideoClassification.from_backbone, args.backbone),
         ResNetLSTMVideoProcessor(num_frames=args.num_frames),
-        TrainingSettings(**{field.name: getattr(args, field.name) for field in fields(TrainingSettings)}),
+        _settings(TrainingSettings, args),
         RunOptions(
             cache_dir=args.cache_dir,
             num_views=args.num_views,
@@ -113,7 +140,8 @@ def run(args: argparse.Namespace) -> int:
             "dropout": args.dropout,
         },
         base_model=None if Path(args.backbone).exists() else args.backbone,
-        train_baseline=args.baseline and not args.train_backbone,
+        train_baseline=args.baseline and tuning.unfreeze == "none",
+        tuning=tuning,
     )
     if PartialState().is_main_process:
         settings = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
@@ -122,10 +150,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(settings_type: type[_Settings], args: argparse.Namespace) -> _Settings:
+    return settings_type(**{field.name: getattr(args, field.name) for field in fields(settings_type)})
+
+
 def _print_result(trained: TrainedClassifier, output: Path) -> None:
     result = trained.result
     best = "none was better than the start" if result.best_epoch is None else f"the best was {result.best_epoch}"
     print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; {best}")
+    if trained.tuning is not None:
+        print("\n".join(f"{name}: {value}" for name, value in trained.tuning.in_words().items()))
     for report in (trained.report, trained.baseline):
         if report is not None:
             print(f"\n{report.summary()}")

@@ -5,6 +5,7 @@ from .few_clips import FewClipsPoint, few_clips_markdown, reduced_folds, write_f
 from .plots import plot_gains
 from .recipes import BASELINE, DEFAULT, RECIPES, Recipe
 from .table import Row, compare, to_markdown, write_table
+from .taught_classes import TaughtResult, TaughtTrial, teach_left_out_classes
 from .unknown_actions import UnknownResult, class_folds, leave_out_classes
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "LabelledClips",
     "Recipe",
     "Row",
+    "TaughtResult",
+    "TaughtTrial",
     "UnknownResult",
     "class_folds",
     "compare",
@@ -26,6 +29,7 @@ __all__ = [
     "leave_out_classes",
     "plot_gains",
     "reduced_folds",
+    "teach_left_out_classes",
     "to_markdown",
     "write_few_clips",
     "write_table",

@@ -26,6 +26,7 @@ from ..accelerator import create_accelerator
 from ..data.splits import hold_out_validation
 from ..data.video_folder import Clip, DatasetError, VideoFolder
 from ..evaluation.calibration import fit_temperature
+from ..evaluation.order import ORDERS, in_order
 from ..features import UNIFORM, ClipFile, FeaturesInMemory, clip_files, training_views
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..training.datasets import FeatureDataset
@@ -38,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 SCORING_BATCH_SIZE = 32
 TIMED_PASSES = 50
-ORDERS = ("as filmed", "shuffled", "reversed")
 
 
 @dataclass(frozen=True)
@@ -313,10 +313,7 @@ def train_head_on_fold(
 def score_clips(
     head: nn.Module, clips: LabelledClips, indices: np.ndarray, features: FeaturesInMemory, order: str = "as filmed"
 ) -> np.ndarray:
-    """Logits `[N', L]` of some clips, with their frames in one of `ORDERS`.
-
-    Each clip's frames are shuffled in a way of their own, the same for every model.
-    """
+    """Logits `[N', L]` of some clips, with their frames in one of `ORDERS`."""
     head.eval()
     logits = []
     for start in range(0, len(indices), SCORING_BATCH_SIZE):
@@ -324,11 +321,6 @@ def score_clips(
         for index in indices[start : start + SCORING_BATCH_SIZE]:
             file = clips.files[index]
             frame_features = features.load(file.sha256, UNIFORM)  # [T, D]
-            if order == "shuffled":
-                generator = np.random.default_rng(int(file.sha256[:16], 16))
-                frame_features = frame_features[torch.from_numpy(generator.permutation(len(frame_features)))]
-            elif order == "reversed":
-                frame_features = frame_features.flip(0)
-            batch.append(frame_features)
+            batch.append(in_order(frame_features, order, file.sha256))
         logits.append(head(frame_features=torch.stack(batch)).logits.float().numpy())
     return np.concatenate(logits)

@@ -174,15 +174,17 @@ def _trial(
     if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
         raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
     train = np.concatenate([fold.train, fold.validation])
-    _, train_features, _ = _outputs(head, clips, train, features)
-    scored = ScoredClips(*_outputs(head, clips, test, features), train_features, torch.from_numpy(clips.labels[train]))
+    _, train_features, _ = head_outputs(head, clips, train, features)
+    scored = ScoredClips(
+        *head_outputs(head, clips, test, features), train_features, torch.from_numpy(clips.labels[train])
+    )
     values = {name: method(scored).contiguous().numpy() for name, method in METHODS.items()}
     refused = scored.known_scores.numpy() < head.config.known_threshold
     return UnknownTrial(values, clips.labels[test] >= 0, refused)
 
 
 @torch.inference_mode()
-def _outputs(
+def head_outputs(
     head: ResNetLSTMForVideoClassification, clips: LabelledClips, indices: np.ndarray, features: FeaturesInMemory
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits, clip features and known scores of some clips."""

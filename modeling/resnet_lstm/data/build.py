@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from resnet_lstm.video_decoding import VideoDecodingError, probe_video
-
+from ..video_damage import Damage
+from ..video_decoding import probe_video
+from ..video_sources import VideoDecodingError
 from . import ucf101
+from .class_names import check_class_folders, check_class_names
+from .folder_clips import VIDEO_SUFFIXES, by_suffix, is_clip
 from .splits import SPLIT_SCHEMES, classes_without, grouped_split, official_split, random_split
 from .video_folder import (
     SPLITS,
@@ -30,10 +33,6 @@ from .video_folder import (
 )
 
 logger = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
-)
 
 # A file and what is known of it before it is opened.
 Source = tuple[Path, Clip]
@@ -158,15 +157,19 @@ def prepare_ucf101(
         for label in labels
         for clip in ucf101.list_clips(clips_folder, label, max_videos_per_class)
     ]
+    empty, skipped = ucf101.what_is_no_clip(clips_folder, labels)
+    _warn_of_what_is_left_out(empty, skipped)
     info: dict[str, Any] = {
         "name": f"UCF-101, {len(labels)} classes",
         "source": ucf101.HOMEPAGE,
-        "groups": "file name, v_<Class>_gNN_cNN.avi",
+        "groups": "file name, v_<Class>_gNN_cNN",
         "split_scheme": split,
         "leaky": split == "random",
         "seed": seed,
         "max_videos_per_class": max_videos_per_class,
         "missing_classes": missing,
+        "empty_classes": empty,
+        "skipped_files": skipped,
     }
     return _prepare(sources, split_clips, info, num_workers)
 
@@ -187,41 +190,54 @@ def _split_of_scheme(
     return lambda clips: official_split(clips, official, seed)
 
 
-def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], list[str], int]:
-    """The clips of `source/<class>/*`, the classes without any, and the number of other files."""
+def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], list[str], list[str]]:
+    """The clips of `source/<class>/*`, the classes without any, and all that is neither, relative to `source`."""
     if not source.is_dir():
         raise DatasetError(f"{source}: no such folder. It must hold one folder of clips for each class.")
-    pattern = _compile(group_regex)
+    pattern = compile_group_regex(group_regex)
     sources: list[Source] = []
-    empty, skipped = [], 0
-    for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        clips = [path for path in files if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES]
-        skipped += len(files) - len(clips)
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
+    check_class_folders(folders)
+    empty, skipped = [], [path.name for path in source.iterdir() if path not in folders]
+    for folder in folders:
+        files = sorted(folder.iterdir())
+        clips = [path for path in files if is_clip(path)]
+        skipped += [_named(path, source) for path in files if path not in clips]
         if not clips:
             empty.append(folder.name)
         for path in clips:
-            group = _match_group(pattern, path) if pattern else None
+            group = match_group(pattern, path) if pattern else None
             sources.append((path, Clip(f"{folder.name}/{path.name}", folder.name, group)))
-    if empty:
-        logger.warning("folders without clips, which are no classes: %s", ", ".join(empty))
-    if skipped:
-        logger.warning("skipped what is no clip in the class folders: %d files or folders", skipped)
+    _warn_of_what_is_left_out(empty, skipped)
     if not sources:
         raise DatasetError(
             f"{source}: found no clips. Expected <class>/<clip>{'|'.join(sorted(VIDEO_SUFFIXES))} in it."
         )
-    return sources, empty, skipped
+    check_class_names(dict.fromkeys(clip.label for _, clip in sources), source)
+    return sources, empty, sorted(skipped)
 
 
-def _compile(group_regex: str | None) -> re.Pattern[str] | None:
+def _named(path: Path, source: Path) -> str:
+    """A file's or folder's place; of a folder also that nobody looks into it."""
+    name = path.relative_to(source).as_posix()
+    return f"{name}/ (a folder in a class folder)" if path.is_dir() else name
+
+
+def _warn_of_what_is_left_out(empty_classes: Sequence[str], skipped: Sequence[str]) -> None:
+    if empty_classes:
+        logger.warning("folders without clips, which are no classes: %s", ", ".join(empty_classes))
+    if skipped:
+        logger.warning("passed over, no clips by their names: %s", by_suffix(skipped))
+
+
+def compile_group_regex(group_regex: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(group_regex) if group_regex else None
     except re.error as error:
         raise DatasetError(f"group_regex={group_regex!r}: not a regular expression ({error}).") from error
 
 
-def _match_group(pattern: re.Pattern[str], path: Path) -> str:
+def match_group(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.name)
     group = match and match[1 if pattern.groups else 0]
     if not group:
@@ -233,7 +249,7 @@ def _match_group(pattern: re.Pattern[str], path: Path) -> str:
 def _prepare(
     sources: Sequence[Source], split_clips: Split, info: dict[str, Any], num_workers: int | None
 ) -> PreparedDataset:
-    readable, unreadable = _probe_all(sources, num_workers)
+    readable, unreadable, damaged = _probe_all(sources, num_workers)
     path_of = {clip: path for path, clip in readable}
     splits = split_clips(list(path_of))
     entries, dropped, conflicting = _drop_duplicates(
@@ -254,40 +270,73 @@ def _prepare(
             "dropped_duplicates": dropped,
             "conflicting_duplicates": conflicting,
             "unreadable": unreadable,
+            "damaged": damaged,
         },
     )
 
 
-def _probe_all(sources: Sequence[Source], num_workers: int | None) -> tuple[list[Source], list[dict[str, str]]]:
-    """Fill in what only the files themselves tell; those that cannot be read are listed with the cause."""
+def _probe_all(
+    sources: Sequence[Source], num_workers: int | None
+) -> tuple[list[Source], list[dict[str, str]], list[dict[str, Any]]]:
+    """Fill in what only the files themselves tell.
+
+    Returns:
+        The clips that can be read, those that cannot with the cause, and those of the former that are damaged.
+    """
     readable: list[Source] = []
     unreadable: list[dict[str, str]] = []
+    damaged: list[dict[str, Any]] = []
     with ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(_probe, sources)
         for (path, clip), result in zip(
             sources, tqdm(results, "Reading clips", len(sources), unit="clip"), strict=True
         ):
-            if isinstance(result, Clip):
-                readable.append((path, result))
-            else:
+            if isinstance(result, Exception):
                 # The cause names the file by its path, which is of no use on another machine.
                 unreadable.append({"file": clip.file_name, "cause": str(result).replace(str(path), clip.file_name)})
-    if unreadable:
-        names = ", ".join(item["file"] for item in unreadable[:5])
-        logger.warning("%d of %d clips cannot be read, for example %s", len(unreadable), len(sources), names)
+                continue
+            probed, damage = result
+            readable.append((path, probed))
+            if damage:
+                damaged.append(
+                    {
+                        "file": clip.file_name,
+                        "damaged_frames": damage.num_damaged,
+                        "total_frames": damage.num_frames,
+                    }
+                )
+    for line in unreadable_by_class(unreadable, sources):
+        logger.warning("%s", line)
+    if damaged:
+        logger.warning("%d clips are damaged in part, for example %s", len(damaged), damaged[0]["file"])
     if not readable:
         raise DatasetError(f"None of the {len(sources)} clips can be read. The first: {unreadable[0]['cause']}")
-    return readable, unreadable
+    return readable, unreadable, damaged
 
 
-def _probe(source: Source) -> Clip | VideoDecodingError | OSError:
+def unreadable_by_class(unreadable: Sequence[Mapping[str, str]], sources: Sequence[Source]) -> list[str]:
+    """A line a class: how many of its clips cannot be read, and why."""
+    sizes = Counter(clip.label for _, clip in sources)
+    label_of = {clip.file_name: clip.label for _, clip in sources}
+    causes: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in unreadable:
+        cause = item["cause"].removeprefix(f"{item['file']}: ")
+        causes[label_of[item["file"]]][cause] += 1
+    return [
+        f"{label}: {counts.total()} of {sizes[label]} clips cannot be read: "
+        + "; ".join(f"{count} {cause.rstrip('.')}" for cause, count in counts.most_common())
+        for label, counts in causes.items()
+    ]
+
+
+def _probe(source: Source) -> tuple[Clip, Damage] | VideoDecodingError | OSError:
     path, clip = source
     try:
         video = probe_video(path)
         sha256 = file_sha256(path)
     except (VideoDecodingError, OSError) as error:
         return error
-    return replace(
+    probed = replace(
         clip,
         num_frames=video.num_frames,
         fps=round(video.fps, 6),
@@ -296,6 +345,7 @@ def _probe(source: Source) -> Clip | VideoDecodingError | OSError:
         height=video.height,
         sha256=sha256,
     )
+    return probed, video.damage
 
 
 def _drop_duplicates(

@@ -10,7 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from .ucf101 import OfficialSplit
+from .ucf101 import OfficialSplit, listed_name
 from .video_folder import SPLITS, Clip, DatasetError
 
 SPLIT_SCHEMES = ("grouped", "official-1", "official-2", "official-3", "random")
@@ -47,7 +47,7 @@ def official_split(clips: Iterable[Clip], lists: OfficialSplit, seed: int) -> di
     Since no training clip is taken from the test list, the test figures compare with published ones.
 
     Args:
-        clips: Their `file_name` must be `<Class>/<file name>`, as in the lists.
+        clips: Their `file_name` must be `<Class>/<file name>`, as in the lists but for the suffix.
         lists: The official lists.
         seed: Picks the validation groups.
 
@@ -58,8 +58,8 @@ def official_split(clips: Iterable[Clip], lists: OfficialSplit, seed: int) -> di
         DatasetError: One of the two lists names no clip at all of those given.
     """
     clips = list(clips)
-    splits = {clip: "test" for clip in clips if clip.file_name in lists.test}
-    training = [clip for clip in clips if clip.file_name in lists.train]
+    splits = {clip: "test" for clip in clips if listed_name(clip.file_name) in lists.test}
+    training = [clip for clip in clips if listed_name(clip.file_name) in lists.train]
     for name, members in (("test", splits), ("training", training)):
         if not members:
             raise DatasetError(

@@ -10,9 +10,10 @@ import difflib
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from .folder_clips import VIDEO_SUFFIXES
 from .video_folder import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ DEFAULT_CLASSES = (
     "CuttingInKitchen",
 )
 
-_CLIP_NAME = re.compile(r"v_(?P<label>[A-Za-z]+)_g(?P<group>\d{2})_c(?P<clip>\d{2})\.avi")
+# Mirrors have the clips in other containers than the .avi of the original, under the same names.
+_CLIP_NAME = re.compile(r"v_(?P<label>[A-Za-z]+)_g(?P<group>\d{2})_c(?P<clip>\d{2})\.\w+")
+_ORIGINAL_SUFFIX = ".avi"
 
 
 class ClipName(NamedTuple):
@@ -78,12 +81,12 @@ class OfficialSplit(NamedTuple):
 
 
 def parse_clip_name(file_name: str) -> ClipName:
-    """Take apart `v_<Class>_gNN_cNN.avi`.
+    """Take apart `v_<Class>_gNN_cNN.avi`, or the same with another suffix of videos.
 
     Raises:
         DatasetError: The name has another form.
     """
-    match = _CLIP_NAME.fullmatch(file_name)
+    match = _CLIP_NAME.fullmatch(file_name) if _is_clip_name(file_name) else None
     if match is None:
         raise DatasetError(f"{file_name}: not a UCF-101 clip; their names have the form v_<Class>_gNN_cNN.avi.")
     return ClipName(match["label"], int(match["group"]), int(match["clip"]))
@@ -111,7 +114,7 @@ def list_classes(clips_folder: Path) -> list[str]:
         (
             folder.name
             for folder in clips_folder.iterdir()
-            if folder.is_dir() and any(_CLIP_NAME.fullmatch(file.name) for file in folder.iterdir())
+            if folder.is_dir() and any(_is_clip_name(file.name) for file in folder.iterdir())
         ),
         key=str.lower,
     )
@@ -122,12 +125,46 @@ def list_clips(clips_folder: Path, label: str, limit: int | None = None) -> list
 
     The label is the folder's name: the files of `HandstandPushups/` spell it `HandStandPushups`.
     """
-    names = sorted(file.name for file in (clips_folder / label).iterdir() if _CLIP_NAME.fullmatch(file.name))
     clips = []
-    for name in names[:limit]:
+    for name in _clip_names(clips_folder / label)[:limit]:
         _, group, clip = parse_clip_name(name)
         clips.append(UCF101Clip(clips_folder / label / name, label, f"{label}_g{group:02d}", clip))
     return clips
+
+
+def what_is_no_clip(clips_folder: Path, labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The folders without a clip, and the files and folders of some classes that are none, relative to the folder.
+
+    Of a clip that is there in several containers, all but the one that `list_clips` takes are among them.
+    """
+    entries = sorted(path for path in clips_folder.iterdir() if path.name != LISTS_FOLDER)
+    classes = set(list_classes(clips_folder))
+    empty = [path.name for path in entries if path.is_dir() and path.name not in classes]
+    others = [path.name for path in entries if not path.is_dir()]
+    for label in labels:
+        clips = set(_clip_names(clips_folder / label))
+        others += [
+            f"{label}/{path.name}" for path in sorted((clips_folder / label).iterdir()) if path.name not in clips
+        ]
+    return empty, others
+
+
+def _is_clip_name(file_name: str) -> bool:
+    return _CLIP_NAME.fullmatch(file_name) is not None and Path(file_name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _clip_names(folder: Path) -> list[str]:
+    """The clips of a class by file name; of one in several containers the original, or else the first."""
+    names: dict[str, str] = {}
+    for name in sorted(file.name for file in folder.iterdir() if _is_clip_name(file.name)):
+        if name.endswith(_ORIGINAL_SUFFIX) or Path(name).stem not in names:
+            names[Path(name).stem] = name
+    return sorted(names.values())
+
+
+def listed_name(file_name: str) -> str:
+    """What the official lists call a clip: they know its `<Class>/<name>.avi` only, whatever container it is in."""
+    return PurePosixPath(file_name).with_suffix(_ORIGINAL_SUFFIX).as_posix()
 
 
 def select_classes(available: Sequence[str], wanted: str | Sequence[str]) -> tuple[list[str], list[str]]:

@@ -15,9 +15,12 @@ from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_feat
 from ..inference import FailedClip, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .order import ORDERS, in_order, without_lstm
 from .report import EvaluationReport, evaluate_predictions
 
 logger = logging.getLogger(__name__)
+
+LogitsOfPath = dict[Path, np.ndarray]
 
 
 def evaluate_model(
@@ -50,10 +53,22 @@ def evaluate_model(
     clips = scorable_clips(model, folder, split)
     label2id = model.config.label2id
     files = clip_files(folder, split)
+    altered: dict[str, LogitsOfPath] = {}
     if cache is None:
         logits_of_path = _logits_from_clips(model, processor, files, batch_size, num_workers)
     else:
-        logits_of_path = _logits_from_features(model, processor, files, cache, batch_size, num_workers)
+        extract_features(
+            model.resnet_lstm,
+            processor,
+            cache,
+            files,
+            [UNIFORM],
+            batch_size=batch_size,
+            num_workers=num_workers,
+            distributed=False,
+        )
+        logits_of_path = _logits_from_features(model, files, cache)
+        altered = _altered_logits(model, files, cache)
     scored = [(clip, file) for clip, file in zip(clips, files, strict=True) if file.path in logits_of_path]
     if not scored:
         raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
@@ -69,6 +84,9 @@ def evaluate_model(
         leakage=check_leakage(folder, split).to_dict() if folder.clips("train") else None,
         model_name=model_name,
         dataset_name=folder.info.get("name", folder.root.name),
+        altered_logits={
+            way: np.stack([logits_of_path[file.path] for _, file in scored]) for way, logits_of_path in altered.items()
+        },
     )
 
 
@@ -93,7 +111,7 @@ def _logits_from_clips(
     files: list[ClipFile],
     batch_size: int | None,
     num_workers: int | None,
-) -> dict[Path, np.ndarray]:
+) -> LogitsOfPath:
     predictions = predict_clips(
         model, processor, [file.path for file in files], batch_size=batch_size, num_workers=num_workers
     )
@@ -106,31 +124,31 @@ def _logits_from_clips(
     return logits_of_path
 
 
+def _altered_logits(
+    model: ResNetLSTMForVideoClassification, files: list[ClipFile], cache: FeatureCache
+) -> dict[str, LogitsOfPath]:
+    """What a model that reads order says without it, by the words in which the report tells it."""
+    altered = {}
+    if model.config.num_lstm_layers or model.config.temporal_change:
+        for order in ORDERS[1:]:
+            altered[f"with frames {order}"] = _logits_from_features(model, files, cache, order)
+    silenced = without_lstm(model)
+    if silenced is not None:
+        altered["without the LSTM"] = _logits_from_features(silenced, files, cache)
+    return altered
+
+
 @torch.inference_mode()
 def _logits_from_features(
-    model: ResNetLSTMForVideoClassification,
-    processor: ResNetLSTMVideoProcessor,
-    files: list[ClipFile],
-    cache: FeatureCache,
-    batch_size: int | None,
-    num_workers: int | None,
-) -> dict[Path, np.ndarray]:
-    extract_features(
-        model.resnet_lstm,
-        processor,
-        cache,
-        files,
-        [UNIFORM],
-        batch_size=batch_size,
-        num_workers=num_workers,
-        distributed=False,
-    )
+    model: ResNetLSTMForVideoClassification, files: list[ClipFile], cache: FeatureCache, order: str = ORDERS[0]
+) -> LogitsOfPath:
     was_training = model.training
     model.eval()
     logits_of_path = {}
     for file in files:
         if cache.has(file.sha256, UNIFORM):
-            frame_features = cache.load(file.sha256, UNIFORM)[None].to(model.device)  # [1, T, D]
-            logits_of_path[file.path] = model(frame_features=frame_features).logits[0].float().cpu().numpy()
+            frame_features = in_order(cache.load(file.sha256, UNIFORM), order, file.sha256)  # [T, D]
+            logits = model(frame_features=frame_features[None].to(model.device)).logits[0]
+            logits_of_path[file.path] = logits.float().cpu().numpy()
     model.train(was_training)
     return logits_of_path

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 from ..data.video_encoding import write_video
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder, file_sha256
 from ..inference import find_sources, open_frames
-from ..video_decoding import DECODER_VERSION, VideoDecodingError
+from ..video_decoding import DECODER_VERSION
+from ..video_sources import VideoDecodingError
 from ..whole_file import written_whole
 
 logger = logging.getLogger(__name__)

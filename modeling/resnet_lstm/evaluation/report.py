@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..whole_file import written_whole
 from .calibration import Reliability, calibration_error_by_chance, reliability
-from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups
+from .intervals import FEW_GROUPS, Interval, bootstrap_over_groups, paired_difference
 from .metrics import TOP_K, Metrics, checked_predictions, compute_metrics, log_probabilities
 from .plots import plot_confusion_matrix, plot_per_class_f1, plot_reliability
 
@@ -45,6 +45,8 @@ class EvaluationReport:
         labels: `[N]` the true classes.
         groups: `[N]`.
         file_names: `[N]`.
+        lost: How much less `top1` is where the model reads the clips in another way, such as `"with frames shuffled"`
+            or `"without the LSTM"`; what it is worth that it reads them as it does.
     """
 
     model_name: str
@@ -63,6 +65,7 @@ class EvaluationReport:
     labels: np.ndarray
     groups: Sequence[str]
     file_names: Sequence[str]
+    lost: Mapping[str, Interval] = field(default_factory=dict)
 
     @cached_property
     def reliability(self) -> Reliability:
@@ -91,6 +94,7 @@ class EvaluationReport:
             **figures,
             "calibration_error": self.reliability.expected_calibration_error,
             "calibration_error_by_chance": self.calibration_error_by_chance,
+            "lost": {way: interval.to_dict() for way, interval in self.lost.items()},
             "bootstrap": {
                 "unit": "group",
                 "confidence": self.confidence,
@@ -150,6 +154,9 @@ class EvaluationReport:
         rows.append(("loss", f"{metrics.loss:.3f}", "", split))
         error, by_chance = self.reliability.expected_calibration_error, self.calibration_error_by_chance
         rows.append(("calibration error", f"{error:.3f}", f"{by_chance:.3f} by chance", split))
+        for way, points in self.lost.items():
+            interval = f"{100 * points.low:+.1f} to {100 * points.high:+.1f} points"
+            rows.append((f"lost {way}", f"{100 * points.value:+.1f} points", interval, split))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -201,6 +208,7 @@ def evaluate_predictions(
     num_resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
+    altered_logits: Mapping[str, np.ndarray] | None = None,
 ) -> EvaluationReport:
     """Score the predictions of a split.
 
@@ -220,6 +228,7 @@ def evaluate_predictions(
         num_resamples: Draws behind the intervals.
         seed: Seed of these draws.
         confidence: The part of such intervals that shall hold the true figure.
+        altered_logits: `[N, L]` each: what the model says where it reads the clips in another way.
 
     Raises:
         ValueError: The arguments disagree in length, a logit is not finite or a label is out of range.
@@ -228,6 +237,7 @@ def evaluate_predictions(
     if len(file_names) != len(logits):
         raise ValueError(f"{len(logits)} rows of logits, {len(file_names)} file names: expected one per clip.")
     found = leakage or {}
+    draws: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed, "confidence": confidence}
     return EvaluationReport(
         model_name=model_name,
         dataset_name=dataset_name,
@@ -237,9 +247,7 @@ def evaluate_predictions(
         leakage=leakage,
         label_names=label_names,
         metrics=compute_metrics(logits, labels, groups, label_names),
-        intervals=bootstrap_over_groups(
-            logits, labels, groups, num_resamples=num_resamples, seed=seed, confidence=confidence
-        ),
+        intervals=bootstrap_over_groups(logits, labels, groups, **draws),
         confidence=confidence,
         num_resamples=num_resamples,
         seed=seed,
@@ -247,6 +255,10 @@ def evaluate_predictions(
         labels=labels,
         groups=groups,
         file_names=file_names,
+        lost={
+            way: paired_difference(logits, altered, labels, groups, **draws)["top1"]
+            for way, altered in (altered_logits or {}).items()
+        },
     )
 
 

@@ -3,6 +3,7 @@
 from ..cache_location import default_cache_dir
 from .cache import FeatureCache, FeaturesInMemory
 from .extraction import ClipFile, Extraction, clip_files, extract_features
+from .map_cache import MapCache
 from .views import UNIFORM, View, training_views
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Extraction",
     "FeatureCache",
     "FeaturesInMemory",
+    "MapCache",
     "View",
     "clip_files",
     "default_cache_dir",

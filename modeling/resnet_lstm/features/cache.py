@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +60,8 @@ class FeatureCache:
         precision: str = "fp32",
     ) -> None:
         self.precision = precision_name(backbone_dtype(precision, model.device))
-        settings = processor.to_dict()
-        self.key: dict[str, Any] = {
-            "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
-            "backbone_sha256": state_dict_sha256(model.backbone),
-            "decoder_version": DECODER_VERSION,
-            "num_motion_stages": len(model.config.motion_stage_sizes),
-            "precision": self.precision,
-            "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
-        }
-        key = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
-        self.directory = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.directory / "key.json") as temporary:
-            temporary.write_text(key)
+        self.key = cache_key(model, processor, self.precision)
+        self.directory = keyed_directory(Path(root), self.key)
 
     @classmethod
     def of_model(
@@ -81,9 +70,14 @@ class FeatureCache:
         """The cache of what a model computes where no gradient is wanted, in the precision in which it does."""
         return cls(root, model, processor, precision_name(model.inference_dtype or model.backbone.dtype))
 
+    def reader(self, model: ResNetLSTMModel) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
+        """What of a batch `[B, T, C, height, width]` is kept, clip by clip: the features `[B, T, D]`."""
+        model.eval().compile_for_inference(precision=self.precision)
+        return lambda pixel_values: (model.extract_frame_features(pixel_values),)
+
     def path(self, clip_sha256: str, view: View) -> Path:
         """Where the features of a clip are, or would be."""
-        return self.directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
+        return clip_path(self.directory, clip_sha256, view)
 
     def has(self, clip_sha256: str, view: View) -> bool:
         """Whether the features of a clip are there."""
@@ -96,19 +90,11 @@ class FeatureCache:
             FileNotFoundError: They are not there.
             ValueError: Their file is damaged.
         """
-        path = self.path(clip_sha256, view)
-        try:
-            return load_file(path)["frame_features"]
-        except SafetensorError as error:
-            raise ValueError(f"{path}: damaged ({error}). Delete it and extract again.") from error
+        return load_kept(self.path(clip_sha256, view))["frame_features"]
 
     def save(self, clip_sha256: str, view: View, frame_features: torch.Tensor) -> None:
         """Keep the features `[T, D]` of a clip."""
-        path = self.path(clip_sha256, view)
-        path.parent.mkdir(exist_ok=True)
-        tensors = {"frame_features": frame_features.float().cpu().contiguous()}
-        with written_whole(path) as temporary:
-            save_file(tensors, temporary)
+        keep(self.path(clip_sha256, view), {"frame_features": frame_features.float()})
 
 
 class FeaturesInMemory:
@@ -133,6 +119,54 @@ class FeaturesInMemory:
                 self.free_bytes -= kept.nbytes
                 self._kept[clip_sha256, view] = kept
         return kept
+
+
+def cache_key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
+    """All that decides what a backbone makes of a clip."""
+    settings = processor.to_dict()
+    return {
+        "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
+        "backbone_sha256": state_dict_sha256(model.backbone),
+        "decoder_version": DECODER_VERSION,
+        "num_motion_stages": len(model.config.motion_stage_sizes),
+        "precision": precision,
+        "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
+    }
+
+
+def keyed_directory(root: Path, key: dict[str, Any]) -> Path:
+    """The folder of a key, which is made where it is missing and tells its key."""
+    text = json.dumps(key, indent=2, sort_keys=True) + "\n"
+    directory = root / hashlib.sha256(text.encode()).hexdigest()[:16]
+    directory.mkdir(parents=True, exist_ok=True)
+    with written_whole(directory / "key.json") as temporary:
+        temporary.write_text(text)
+    return directory
+
+
+def clip_path(directory: Path, clip_sha256: str, view: View) -> Path:
+    """Where in a cache's folder a clip is, or would be."""
+    return directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
+
+
+def keep(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write the tensors of a clip, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    with written_whole(path) as temporary:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+
+
+def load_kept(path: Path) -> dict[str, torch.Tensor]:
+    """What `keep` wrote, mapped into memory: the disk is read as far as it is used.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged ({error}). Delete it and extract again.") from error
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:

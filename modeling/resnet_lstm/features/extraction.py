@@ -28,6 +28,7 @@ from ..feeding import (
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .cache import FeatureCache
+from .map_cache import MapCache
 from .views import View
 
 logger = logging.getLogger(__name__)
@@ -65,11 +66,13 @@ class Extraction:
         extracted: How many features (clips times views) were computed.
         cached: How many were in the cache already.
         failed: Clips that could not be decoded, each with the reason.
+        damaged: Clips that were read in part, each with what is missing or broken.
     """
 
     extracted: int = 0
     cached: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
+    damaged: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class _Job:
 def extract_features(
     model: ResNetLSTMModel,
     processor: ResNetLSTMVideoProcessor,
-    cache: FeatureCache,
+    cache: FeatureCache | MapCache,
     clips: Iterable[ClipFile],
     views: Sequence[View],
     *,
@@ -97,7 +100,7 @@ def extract_features(
     Args:
         model: Its backbone makes the features, on the device where it is, in the precision of the cache.
         processor: Makes the backbone's input.
-        cache: Where the features go; made for the same backbone and processor.
+        cache: Where the features, or the maps, go; made for the same backbone and processor.
         clips: The clips. Those with the same content are computed once.
         views: Which views of each.
         batch_size: Clips that pass the backbone together, by default as the device wants it.
@@ -122,8 +125,7 @@ def extract_features(
     num_workers = default_num_workers(device) if num_workers is None else num_workers
     batch_size = default_batch_size(device) if batch_size is None else batch_size
     was_training = model.training
-    model.eval().compile_for_inference(precision=cache.precision)
-    feeder, compute = DeviceFeeder(processor, device), HalvingBatches(model.extract_frame_features)
+    feeder, compute = DeviceFeeder(processor, device), HalvingBatches(cache.reader(model))
     requests = (PictureRequest(job.clip.path, job.view.generator(job.clip.sha256)) for job in jobs)
     batches = load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers)
     remaining = iter(jobs)
@@ -138,6 +140,8 @@ def extract_features(
                     logger.warning("left out: %s", loaded.error)
                     result.failed[job.clip.path] = loaded.error
                 else:
+                    if loaded.damage:
+                        result.damaged[job.clip.path] = str(loaded.damage)
                     decoded.append(job)
                     pictures.append(loaded.pictures)
             if decoded:
@@ -151,6 +155,12 @@ def extract_features(
         results: list[Extraction] = gather_object([result])
         result.extracted = sum(share.extracted for share in results)
         result.failed = {path: cause for share in results for path, cause in share.failed.items()}
+        result.damaged = {path: damage for share in results for path, damage in share.damaged.items()}
+    if result.damaged:
+        path, damage = min(result.damaged.items())
+        logger.warning(
+            "%d clips are damaged and were read in part, for example %s: %s", len(result.damaged), path, damage
+        )
     return result
 
 
@@ -163,7 +173,7 @@ class _Writer:
 
     _MOST_WAITING = 2  # batches
 
-    def __init__(self, cache: FeatureCache) -> None:
+    def __init__(self, cache: FeatureCache | MapCache) -> None:
         self._cache = cache
         self._thread = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
@@ -171,16 +181,16 @@ class _Writer:
     def __enter__(self) -> _Writer:
         return self
 
-    def write(self, jobs: Sequence[_Job], frame_features: torch.Tensor) -> None:
-        """Have the features `[B, T, D]` of jobs written; wait for those of an earlier batch where many wait."""
-        self._waiting.append(self._thread.submit(self._write, jobs, frame_features))
+    def write(self, jobs: Sequence[_Job], read: tuple[torch.Tensor, ...]) -> None:
+        """Have what was read for jobs, `[B, ...]` each, written; wait for an earlier batch where many wait."""
+        self._waiting.append(self._thread.submit(self._write, jobs, read))
         while len(self._waiting) > self._MOST_WAITING:
             self._waiting.popleft().result()
 
-    def _write(self, jobs: Sequence[_Job], frame_features: torch.Tensor) -> None:
+    def _write(self, jobs: Sequence[_Job], read: tuple[torch.Tensor, ...]) -> None:
         # Here, and not in the main thread, the device is waited for.
-        for job, features in zip(jobs, frame_features.cpu(), strict=True):
-            self._cache.save(job.clip.sha256, job.view, features)
+        for job, *of_clip in zip(jobs, *(tensor.cpu() for tensor in read), strict=True):
+            self._cache.save(job.clip.sha256, job.view, *of_clip)
 
     def __exit__(self, *exception: object) -> None:
         self._thread.shutdown(wait=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ..video_decoding import VideoSource, sample_video
+from ..video_damage import Damage
+from ..video_decoding import sample_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoSource
 
 _LARGEST_SHOWN_PIXELS = 640
 
@@ -22,11 +24,13 @@ class ClipPictures:
         pictures: `[T, height, width, 3]` uint8, RGB, in the size that the model reads.
         seconds: `[T]`, when each of them is shown, from the start of the clip.
         shown: `[T, H, W, 3]` uint8, the same none of them larger than 640 pixels, for people; None if not asked for.
+        damage: What of the file is missing or was found broken.
     """
 
     pictures: torch.Tensor
     seconds: np.ndarray
     shown: torch.Tensor | None = None
+    damage: Damage = field(default_factory=Damage)
 
 
 def load_pictures(
@@ -50,12 +54,14 @@ def load_pictures(
         VideoDecodingError: The source is missing, is no video, or cannot be decoded.
     """
     seconds, pictures, shown = [], [], []
-    for moment, picture in sample_video(source, processor.num_frames, generator, num_threads=num_threads):
+    damage = Damage()
+    sampled = sample_video(source, processor.num_frames, generator, num_threads=num_threads, damage=damage)
+    for moment, picture in sampled:
         seconds.append(moment)
         pictures.append(torch.from_numpy(processor.resize_picture(picture)))
         if to_show:
             shown.append(torch.from_numpy(_shrunk(picture)))
-    return ClipPictures(torch.stack(pictures), np.array(seconds), torch.stack(shown) if to_show else None)
+    return ClipPictures(torch.stack(pictures), np.array(seconds), torch.stack(shown) if to_show else None, damage)
 
 
 def _shrunk(picture: np.ndarray) -> np.ndarray:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+
+_Computed = TypeVar("_Computed", torch.Tensor, tuple[torch.Tensor, ...])
 
 
 class DeviceFeeder:
@@ -68,21 +71,21 @@ def _stacked(clips: Sequence[torch.Tensor], out: torch.Tensor) -> torch.Tensor:
     return out
 
 
-class HalvingBatches:
+class HalvingBatches(Generic[_Computed]):
     """Computes batches, and halves them where the device's memory is too small for a whole one.
 
     Args:
-        compute: A batch `[B, ...]` -> `[B, ...]`.
+        compute: A batch `[B, ...]` -> `[B, ...]`, or several such tensors.
 
     Attributes:
         size: The most that is computed at a time; None as long as whole batches fit.
     """
 
-    def __init__(self, compute: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self._compute = compute
+    def __init__(self, compute: Callable[[torch.Tensor], _Computed]) -> None:
+        self._compute: Callable[[torch.Tensor], _Computed] = compute
         self.size: int | None = None
 
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: torch.Tensor) -> _Computed:
         """What `compute` gives.
 
         Raises:
@@ -92,7 +95,7 @@ class HalvingBatches:
             try:
                 if self.size is None or len(batch) <= self.size:
                     return self._compute(batch)
-                return torch.cat([self._compute(part) for part in batch.split(self.size)])
+                return _joined([self._compute(part) for part in batch.split(self.size)])
             except torch.OutOfMemoryError:
                 size = min(self.size or len(batch), len(batch))
                 if size <= 1:
@@ -100,6 +103,12 @@ class HalvingBatches:
                 self.size = size // 2
             # Outside of the handler: its traceback would keep alive what has been computed.
             torch.cuda.empty_cache()
+
+
+def _joined(parts: list[_Computed]) -> _Computed:
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat(parts)
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
 
 def default_batch_size(device: torch.device | str) -> int:

@@ -21,8 +21,8 @@ import torch
 # Also registers how tensors pass between processes.
 import torch.multiprocessing
 
-from ..video_decoding import VideoDecodingError, VideoSource
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoDecodingError, VideoSource
 from .clip_pictures import ClipPictures, load_pictures
 
 

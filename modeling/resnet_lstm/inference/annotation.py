@@ -10,7 +10,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..video_decoding import ToPicture, VideoDecodingError, VideoSource, decode_packets, open_stream, stream_packets
+from ..video_decoding import ToPicture, decode_packets, open_stream, stream_packets
+from ..video_sources import VideoDecodingError, VideoSource
 from ..whole_file import written_whole
 from .timeline import Progress, Segment, Timeline
 

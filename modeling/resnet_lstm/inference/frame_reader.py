@@ -22,14 +22,9 @@ import av
 import numpy as np
 
 from ..configuration_resnet_lstm import ResNetLSTMConfig
-from ..video_decoding import (
-    ToPicture,
-    VideoDecodingError,
-    VideoSource,
-    decode_packets,
-    open_stream,
-    stream_packets,
-)
+from ..video_damage import Damage, num_frames_missing
+from ..video_decoding import ToPicture, decode_packets, open_stream, stream_packets
+from ..video_sources import VideoDecodingError, VideoSource
 
 # Time stamps are rounded to ticks, milliseconds in Matroska: a frame that is late by less is not late.
 _ROUNDING_SECONDS = Fraction(1, 1000)
@@ -59,17 +54,19 @@ class SteadyFrames:
         name: The video's name for messages.
         fps: Frames a second that are given.
         total_seconds: The video's duration, as its header tells; None where it does not.
+        damage: What of it is missing or broken; known when all has been read.
     """
 
     def __init__(self, stream: av.VideoStream, name: str, fps: Fraction) -> None:
         self.name = name
         self.fps = float(fps)
         self.total_seconds = _header_seconds(stream)
+        self.damage = Damage()
         self._stream = stream
         self._interval = 1 / fps
 
     def __iter__(self) -> Iterator[TimedFrame]:
-        clock = _Clock(self._stream.time_base)
+        clock = _Clock(self._stream, self.damage)
         to_picture = ToPicture()
         shown: av.VideoFrame | None = None
         moment = self._interval / 2
@@ -83,12 +80,13 @@ class SteadyFrames:
                 moment += self._interval
 
         packets = clock.watch(stream_packets(self._stream))
-        for ticks, frame in decode_packets(self._stream, packets):
+        for ticks, frame in decode_packets(self._stream, packets, damage=self.damage):
             yield from frames_until(clock.seconds(ticks) - clock.rounding)
             shown = frame
         if shown is None:
             codec = self._stream.codec_context.name
             raise VideoDecodingError(f"{self.name}: no frame of it can be decoded ({codec}).")
+        clock.finish()
         yield from frames_until(clock.end_seconds)
         if moment == self._interval / 2:
             yield TimedFrame(float(clock.end_seconds / 2), to_picture(shown))
@@ -139,18 +137,25 @@ def _header_seconds(stream: av.VideoStream) -> float | None:
 class _Clock:
     """When a stream begins and ends, learned from its packets as they pass by."""
 
-    def __init__(self, time_base: Fraction) -> None:
-        self.time_base = time_base
-        self.rounding = min(time_base, _ROUNDING_SECONDS)
+    def __init__(self, stream: av.VideoStream, damage: Damage) -> None:
+        self.time_base = stream.time_base
+        self.rounding = min(self.time_base, _ROUNDING_SECONDS)
+        self._stream = stream
+        self._damage = damage
         self._start_ticks: int | None = None
         self._last_ticks = -1
         self._last_duration = 0
         self._num_packets = 0
+        self._num_hidden = 0
 
     def watch(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+        codec = self._stream.codec_context.name
         for packet in packets:
             ticks = packet.pts if packet.pts is not None else packet.dts
-            if ticks is not None and packet.size and not packet.is_discard:
+            if ticks is not None and (packet.size == 0 or packet.is_discard):
+                self._num_hidden += 1
+            elif ticks is not None:
+                self._damage.judge(packet, ticks, codec)
                 self._num_packets += 1
                 if self._start_ticks is None or ticks < self._start_ticks:
                     self._start_ticks = ticks
@@ -160,6 +165,14 @@ class _Clock:
 
     def seconds(self, ticks: int) -> Fraction:
         return (ticks - (self._start_ticks or 0)) * self.time_base
+
+    def finish(self) -> None:
+        """Compare with what the container tells, now that all packets have passed by."""
+        gap = Fraction(self._last_ticks - (self._start_ticks or 0), max(1, self._num_packets - 1))
+        end_ticks = self._last_ticks + self._last_duration
+        num_packets = self._num_packets + self._num_hidden
+        self._damage.num_missing = num_frames_missing(self._stream, num_packets, gap, end_ticks)
+        self._damage.num_frames = self._num_packets + self._damage.num_missing
 
     @property
     def end_seconds(self) -> Fraction:

@@ -18,17 +18,23 @@ RUNTIMES = ("torch", *EXPORT_FORMATS)
 
 
 def load_model(
-    name: str, *, runtime: str = "torch", int8: bool = False, precision: str = "auto"
+    name: str,
+    *,
+    runtime: str = "torch",
+    int8: bool = False,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
 ) -> tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor]:
     """Load a model, in evaluation mode, compiled, and its processor.
 
     Args:
         name: A directory or a Hub id.
-        runtime: What computes the frame features where no gradients are wanted: "torch", on the GPU if there is one;
-            "onnx" or "openvino", on the CPU, from what `resnet-lstm export` has made of the model.
+        runtime: What computes the frame features where no gradients are wanted: "torch"; or "onnx" or "openvino", on
+            the CPU, from what `resnet-lstm export` has made of the model.
         int8: Take the export that computes them with 8-bit integers.
         precision: What they are computed in, see `device_precision`: "auto", "fp32", "bf16" or "fp16". Of an export
             with 8-bit integers, what is not computed with these.
+        device: Where "torch" computes, by default on the GPU if there is one.
 
     Raises:
         ImportError: The runtime is not installed.
@@ -54,7 +60,7 @@ def load_model(
     except SafetensorError as error:
         raise ValueError(f"{name}: its weights are damaged ({error}).") from error
     if runtime == "torch":
-        model.to(best_device()).eval().compile_for_inference(precision=precision)
+        model.to(device or best_device()).eval().compile_for_inference(precision=precision)
     else:
         path = locate_export(name, Export(runtime, int8), config)
         graph = load_graph(runtime, path, outputs=["frame_features"], precision=precision)

@@ -22,8 +22,9 @@ from ..feeding import (
     load_batches,
 )
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
-from ..video_decoding import VideoSource
+from ..video_damage import Damage
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoSource
 from .anytime import read_until_sure
 from .notebook_view import answers_and_frames
 
@@ -40,6 +41,7 @@ class ClipPrediction:
         seconds: `[T]`, when each of them is shown, from the start of the clip.
         known_score: How probable it is, from 0 to 1, that the clip shows one of the model's actions at all; None where
             the model does not tell. Below its `config.known_threshold` take the clip for none of them.
+        damage: What of the file is missing or was found broken; what is said is of the frames that are there.
         id2label: The names of the labels; without, a notebook shows their numbers.
     """
 
@@ -49,6 +51,7 @@ class ClipPrediction:
     frames: np.ndarray
     seconds: np.ndarray
     known_score: float | None = None
+    damage: Damage = field(default_factory=Damage)
     id2label: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -214,5 +217,6 @@ def _prediction(
         frames=clip.shown.numpy()[read],
         seconds=clip.seconds[read],
         known_score=None if known_score is None else float(known_score[index]),
+        damage=clip.damage,
         id2label=model.config.id2label,
     )

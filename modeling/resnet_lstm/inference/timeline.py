@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,8 +23,10 @@ from PIL import Image
 
 from ..feeding import DeviceFeeder, default_batch_size
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..video_decoding import VideoSource
+from ..plain_text import csv_cell
+from ..video_damage import Damage
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoSource
 from ..whole_file import written_whole
 from .frame_reader import TimedFrame, open_frames, training_rate
 from .moments import Moments
@@ -91,6 +93,7 @@ class Timeline:
             model does not tell.
         segments: In order of time, without gaps.
         thumbnails: In order of time, evenly over the video, a bounded number.
+        damage: What of the file is missing or broken; its gaps show the frame before them.
     """
 
     label_names: list[str]
@@ -100,6 +103,7 @@ class Timeline:
     known: np.ndarray
     segments: list[Segment]
     thumbnails: list[Thumbnail]
+    damage: Damage = field(default_factory=Damage)
 
     @property
     def total_seconds(self) -> float:
@@ -116,6 +120,8 @@ class Timeline:
         return {
             "fps": self.fps,
             "seconds": round(self.total_seconds, 3),
+            "damaged_frames": self.damage.num_damaged,
+            "total_frames": self.damage.num_frames,
             "segments": [
                 {
                     "label": segment.label,
@@ -147,7 +153,7 @@ class Timeline:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["action", "start", "end", "score"])
             for row in self.to_dict()["segments"]:
-                writer.writerow([row["label"] or "", row["start"], row["end"], row["score"]])
+                writer.writerow([csv_cell(row["label"] or ""), row["start"], row["end"], row["score"]])
 
 
 def label_timeline(
@@ -212,7 +218,7 @@ def label_timeline(
     states = _with_none(scores, known, min_score, min_known)
     path = most_likely_path(states, switch_cost * num_frames * stride)
     segments = _segments(path, scores, known, label_names, fps)
-    return Timeline(label_names, fps, np.array(seconds), scores, known, segments, thumbnails.kept)
+    return Timeline(label_names, fps, np.array(seconds), scores, known, segments, thumbnails.kept, frames.damage)
 
 
 def batches_ahead(frames: Iterator[TimedFrame], batch_size: int) -> Iterator[list[TimedFrame]]:

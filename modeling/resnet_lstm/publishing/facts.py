@@ -15,6 +15,20 @@ from .errors import PublishingError
 FACTS_FILE = "training.json"
 
 
+class TaughtFacts(TypedDict):
+    """What the card tells of a model that was taught classes by a few clips.
+
+    Attributes:
+        dataset: What it had been trained on before, as a reader knows it.
+        classes: The names of the classes that it was taught.
+        kept: How many others it knows, from before.
+    """
+
+    dataset: str
+    classes: list[str]
+    kept: int
+
+
 class ModelFacts(TypedDict):
     """What the card tells of the model.
 
@@ -28,6 +42,7 @@ class ModelFacts(TypedDict):
         temperature: What the logits are divided by.
         known_threshold: The `known_score` below which a clip is taken for none of the actions; None, or left out,
             where the model does not tell.
+        taught: How it was taught by a few clips after its training, if it was.
     """
 
     repo_id: str
@@ -38,6 +53,7 @@ class ModelFacts(TypedDict):
     license: NotRequired[str]
     temperature: NotRequired[float]
     known_threshold: NotRequired[float | None]
+    taught: NotRequired[TaughtFacts]
 
 
 class DatasetFacts(TypedDict):

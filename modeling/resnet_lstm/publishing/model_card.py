@@ -83,7 +83,7 @@ def model_card(
     sections = [
         _introduction(metrics, model_facts, dataset),
         _usage(model_facts, len(metrics["label_names"])),
-        _data(metrics, dataset),
+        _data(metrics, model_facts, dataset),
         _figures(metrics, baseline),
         _per_class(metrics),
         *(_picture(name, title) for name, title in PICTURES.items() if name in pictures),
@@ -140,8 +140,15 @@ def _introduction(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: 
 A video action classifier: {backbone} turns each of
 {model_facts["num_frames"]} frames of a clip into a feature vector, {model_facts["head"]}, and
 the clip gets one of {len(metrics["label_names"])} actions. It has {model_facts["parameters"]:,} parameters and was
-trained on {dataset["name"]}. A clip's logits are the mean of its frames' logits, so each moment's share in the
-decision is exact."""
+{_learned_from(model_facts, dataset)}. A clip's logits are the mean of its frames' logits, so each moment's share in
+the decision is exact."""
+
+
+def _learned_from(model_facts: ModelFacts, dataset: DatasetFacts) -> str:
+    taught = model_facts.get("taught")
+    if taught is None:
+        return f"trained on {dataset['name']}"
+    return f"trained on {taught['dataset']}, then taught by {sum(dataset['clips'].values())} {dataset['name']}"
 
 
 def _usage(model_facts: ModelFacts, labels: int) -> str:
@@ -185,7 +192,7 @@ The processor decodes, samples and normalises a video as in training and in the 
 `revision="<commit>"`. It is not needed where `resnet_lstm` is installed and imported."""
 
 
-def _data(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
+def _data(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: DatasetFacts) -> str:
     groups = dataset.get("groups", {})
     rows = [(split, clips, groups.get(split, "not known")) for split, clips in dataset["clips"].items()]
     name = (
@@ -197,7 +204,23 @@ def _data(metrics: Mapping[str, Any], dataset: DatasetFacts) -> str:
 
 {name}, {_split(metrics)}. {_what_the_split_tells(metrics)} Leakage: {leakage_sentence(metrics["leakage"])}.
 
-{table(("split", "clips", "groups"), rows)}"""
+{table(("split", "clips", "groups"), rows)}{_what_teaching_tells(model_facts)}"""
+
+
+def _what_teaching_tells(model_facts: ModelFacts) -> str:
+    taught = model_facts.get("taught")
+    if taught is None:
+        return ""
+    text = (
+        "\n\nThe figures are of the clips that the model was taught by, each recognised by what was learned from the "
+        "other recordings."
+    )
+    if taught["kept"]:
+        text += (
+            f" The {taught['kept']} classes that it knew before are among the answers; how well their own clips are "
+            "recognised was not measured again."
+        )
+    return text
 
 
 def _what_the_split_tells(metrics: Mapping[str, Any]) -> str:
@@ -242,6 +265,8 @@ def _figures(metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> 
         paragraphs.append(few_groups_sentence(metrics["groups"]))
     if baseline is not None and "difference" in baseline:
         paragraphs.append(_difference(baseline["difference"]["top1"]))
+    if metrics.get("lost"):  # reports of earlier versions do not tell it
+        paragraphs.append(_lost(metrics["lost"]))
     return "\n\n".join(paragraphs)
 
 
@@ -257,6 +282,20 @@ def _difference(top1: Mapping[str, float]) -> str:
         f"Model minus baseline on the same clips, top-1: {points['value']} points "
         f"[{points['low']}, {points['high']}]; {verdict}."
     )
+
+
+def _lost(lost: Mapping[str, Mapping[str, float]]) -> str:
+    """What the order of the frames, and the LSTM, are worth to a model (`EvaluationReport.lost`), in words."""
+    ways = [
+        f"{way} {100 * points['value']:.1f} points [{100 * points['low']:.1f}, {100 * points['high']:.1f}]"
+        for way, points in lost.items()
+    ]
+    nothing = " An interval that holds 0 shows no loss." if any(_holds_0(points) for points in lost.values()) else ""
+    return f"What reading order is worth on these clips, in top-1 that is lost: {', '.join(ways)}.{nothing}"
+
+
+def _holds_0(points: Mapping[str, float]) -> bool:
+    return points["low"] <= 0 <= points["high"]
 
 
 def _per_class(metrics: Mapping[str, Any]) -> str:
@@ -335,7 +374,8 @@ def _limits(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: Datase
         "watch, rate or identify persons, nor where a wrong answer can do harm.",
     ]
     if dataset["is_ucf101"]:
-        limits.insert(1, "The actions are those of UCF-101, most of them sports and the care of the body.")
+        if "taught" not in model_facts:
+            limits.insert(1, "The actions are those of UCF-101, most of them sports and the care of the body.")
         limits.append(
             "The clips of UCF-101 were taken from YouTube and are offered for research; no licence for other use "
             "comes with them. Consider this before any use of the weights beyond research."

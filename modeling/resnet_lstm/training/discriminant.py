@@ -25,6 +25,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import log_probabilities
 from ..known_score import NUM_DIRECTIONS, squared_distances
+from .class_moments import ClassMoments
 
 # How many groups the mean of all classes counts for, as an estimate of the mean of one.
 PRIOR_GROUPS = 2.0
@@ -81,7 +82,9 @@ class DiscriminantFit:
     Attributes:
         classifier: Fitted to all clips, its logits as sure as those of unseen groups allow.
         spread: Of all clips.
+        moments: Of all clips.
         shrinkage: Of the covariance.
+        temperature: What the logits of the discriminant were divided by.
         labels: `[N]`, the clips' own.
         held_out_logits: `[N, L]`: each clip's logits by a classifier fitted without its group. NaN where none could
             be: a class whose clips are all of one group is unknown without it.
@@ -90,7 +93,9 @@ class DiscriminantFit:
 
     classifier: LinearClassifier
     spread: Spread
+    moments: ClassMoments
     shrinkage: float
+    temperature: float
     labels: np.ndarray
     held_out_logits: np.ndarray
     held_out_distances: np.ndarray
@@ -119,21 +124,25 @@ def fit_by_cross_validation(
             split = list(folds.split(np.zeros(len(labels)), labels, groups))
         for train, test in split:
             known = test[np.isin(labels[test], labels[train])]
-            solver = _Solver(features[train], labels[train], [groups[index] for index in train], num_labels)
+            moments = ClassMoments.of(features[train], labels[train], [groups[index] for index in train])
+            solver = DiscriminantSolver(moments, num_labels)
             for shrinkage in SHRINKAGES:
                 held_out[shrinkage][known] = solver.classifier(shrinkage)(features[known]).numpy()
                 distances[shrinkage][known] = solver.spread(shrinkage).squared_distances(features[known]).numpy()
     scored = np.flatnonzero(~np.isnan(held_out[SHRINKAGES[0]][:, 0]))
-    solver = _Solver(features, labels, groups, num_labels)
+    moments = ClassMoments.of(features, labels, groups)
+    solver = DiscriminantSolver(moments, num_labels)
     if not len(scored):
         classifier = solver.classifier(DEFAULT_SHRINKAGE)
         # Nothing tells how sure to be: not very.
         present = np.isin(np.arange(num_labels), labels)
-        deviation = float(classifier(features)[:, torch.from_numpy(present)].std())
+        deviation = float(classifier(features)[:, torch.from_numpy(present)].std()) or 1.0
         return DiscriminantFit(
-            classifier.divided_by(deviation or 1.0),
+            classifier.divided_by(deviation),
             solver.spread(DEFAULT_SHRINKAGE),
+            moments,
             DEFAULT_SHRINKAGE,
+            deviation,
             labels,
             held_out[DEFAULT_SHRINKAGE],
             distances[DEFAULT_SHRINKAGE],
@@ -152,7 +161,9 @@ def fit_by_cross_validation(
     return DiscriminantFit(
         solver.classifier(best).divided_by(temperatures[best]),
         solver.spread(best),
+        moments,
         best,
+        temperatures[best],
         labels,
         calibrated[best],
         distances[best],
@@ -163,48 +174,44 @@ def fit_discriminant(
     features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int, shrinkage: float
 ) -> LinearClassifier:
     """The discriminant of one shrinkage, between 0 and 1; its logits are log densities, all classes as likely."""
-    return _Solver(features, labels, groups, num_labels).classifier(shrinkage)
+    return DiscriminantSolver(ClassMoments.of(features, labels, groups), num_labels).classifier(shrinkage)
 
 
-class _Solver:
+class DiscriminantSolver:
     """Solves with the shrunken covariance `(1 - s) S + s m I`, where S is the scatter of clips around their classes.
 
     With fewer clips N than features H, S has rank N at most: by Woodbury's identity an N x N system stands for the
     H x H one.
+
+    Args:
+        moments: Of the training clips.
+        num_labels: L; classes that the moments do not know are never predicted.
     """
 
-    def __init__(self, features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int) -> None:
-        self.num_labels = num_labels
-        self.present = np.unique(labels)
-        group_names = np.asarray(groups)
-        means, num_groups = [], []
-        residuals = features.clone()
-        for label in self.present:
-            members = torch.from_numpy(np.flatnonzero(labels == label))
-            mean = features[members].mean(dim=0)
-            residuals[members] -= mean
-            means.append(mean)
-            num_groups.append(len(np.unique(group_names[labels == label])))
-        self.centre = torch.stack(means).mean(dim=0)  # [H]
-        weight = torch.tensor(num_groups, dtype=features.dtype)
-        self.means = (torch.stack(means) - self.centre) * (weight / (weight + PRIOR_GROUPS))[:, None]  # [P, H]
-        self.residuals = residuals / len(features) ** 0.5  # [N, H]
-        scatter = float((self.residuals**2).sum())
-        if scatter <= 1e-12:  # one clip a class: how far the clips lie apart stands for it
-            scatter = float(((features - self.centre) ** 2).sum()) / len(features) or 1.0
-        self.mean_variance = scatter / features.shape[1]
-        self.fewer_clips = len(features) < features.shape[1]
+    def __init__(self, moments: ClassMoments, num_labels: int) -> None:
+        self.moments, self.num_labels = moments, num_labels
+        self.centre = moments.means.mean(dim=0)  # [H]
+        offsets = moments.means - self.centre
+        self.means = offsets * (moments.num_groups / (moments.num_groups + PRIOR_GROUPS))[:, None]  # [P, H]
+        self.mean_variance = moments.mean_variance
+        if self.mean_variance * moments.means.shape[1] <= 1e-12:
+            # One clip a class: how far the classes lie apart stands for it.
+            self.mean_variance = float((offsets**2).mean()) or 1.0 / moments.means.shape[1]
+        self.residuals = moments.residuals  # [R, H]
+        self.fewer_clips = len(self.residuals) < self.residuals.shape[1]
         product = self.residuals @ self.residuals.T if self.fewer_clips else self.residuals.T @ self.residuals
         self.product = product.double()
 
     def classifier(self, shrinkage: float) -> LinearClassifier:
+        """The discriminant of one shrinkage, between 0 and 1; its logits are log densities, all classes as likely."""
         weight, bias = torch.zeros(self.num_labels, self.means.shape[1]), torch.full((self.num_labels,), ABSENT)
         directions = self._solve(shrinkage)  # [P, H]
-        weight[self.present] = directions
-        bias[self.present] = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
+        weight[self.moments.labels] = directions
+        bias[self.moments.labels] = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
         return LinearClassifier(weight, bias)
 
     def spread(self, shrinkage: float) -> Spread:
+        """What distances are measured by, of the same covariance."""
         variances, directions = self._principal_directions  # [K], [K, H]
         ridge, kept = shrinkage * self.mean_variance, (1 - shrinkage) * variances
         # By Woodbury's identity, what the inverse of `ridge + kept` leaves of the inverse of `ridge` alone.
@@ -212,12 +219,7 @@ class _Solver:
 
     @cached_property
     def _principal_directions(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The directions in which clips of one class differ most, and their variances."""
-        num_directions = min(NUM_DIRECTIONS, *self.residuals.shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            _, deviations, directions = torch.svd_lowrank(self.residuals, num_directions, niter=4)
-        return deviations**2, directions.T
+        return self.moments.principal_directions(NUM_DIRECTIONS)
 
     def _solve(self, shrinkage: float) -> torch.Tensor:
         """The covariance's inverse times the class means, `[P, H]`."""
@@ -226,5 +228,5 @@ class _Solver:
         system.diagonal().add_(ridge)
         if not self.fewer_clips:
             return torch.linalg.solve(system, self.means.T.double()).T.to(self.means.dtype)
-        inner = torch.linalg.solve(system, (self.residuals @ self.means.T).double())  # [N, P]
+        inner = torch.linalg.solve(system, (self.residuals @ self.means.T).double())  # [R, P]
         return (self.means - kept * (self.residuals.T @ inner.to(self.means.dtype)).T) / ridge

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 
 from ..data.video_folder import VideoFolder
-from ..video_decoding import VideoDecodingError, probe_video
+from ..video_decoding import probe_video
+from ..video_sources import VideoDecodingError
 
 # The median of so many clips is known well enough; the durations of others are not looked up in their files.
 _MOST_CLIPS_PROBED = 200

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
+from ..evaluation.metrics import compute_metrics
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
@@ -69,7 +70,8 @@ def train_head(
     the LSTM has no say, if no epoch is better. The temperature, and the score at
     which reading may stop early, are fitted on the validation clips. Then all is done again on training and
     validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is learned
-    from the linear part's view of clips that it has not seen (`known_score`).
+    from the linear part's view of clips that it has not seen (`known_score`), and the statistics of the classes are
+    kept, by which the model can be taught further ones.
 
     Args:
         model: As built; its backbone made the features.
@@ -81,7 +83,7 @@ def train_head(
         resume: Go on from the checkpoints in `output_dir`.
     """
     started, in_loops = time.monotonic(), 0.0
-    result = TrainingResult([], None, 0.0)
+    result, figures = TrainingResult([], None, 0.0), None
 
     def run_loop(
         train: FeatureDataset, validation: FeatureDataset | None, directory: Path, epochs: int | None = None
@@ -98,6 +100,7 @@ def train_head(
     model.config.temperature = sureness = 1.0
     model.config.early_exit_score = None
     model.set_known_score(None, None)
+    model.set_class_statistics(None)
     fit = fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
@@ -106,6 +109,7 @@ def train_head(
         if model.lstm_classifier is not None:
             result = run_loop(train.dataset, validation.dataset, output_dir)
         temperature = fitted_temperature(model, validation.dataset)
+        figures = validation_figures(model, validation.dataset)
         model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
         if refit:
             everything = train.and_also(validation)
@@ -116,9 +120,13 @@ def train_head(
                 (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
-    fit_known_score(model, fit, sureness * model.config.temperature)
+    known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
+    divisor = fit.temperature * sureness
+    model.set_class_statistics(
+        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
+    )
     model.classifier.requires_grad_(True)
-    return replace(result, seconds=time.monotonic() - started + in_loops)
+    return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
 
 
 def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tensor]:
@@ -156,25 +164,29 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
 
 
 @torch.no_grad()
-def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> None:
+def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, divisor: float) -> np.ndarray:
     """Let the model tell whether a clip shows one of its actions, if there are clips enough to learn it from.
 
     Args:
         model: With its linear part and temperature set.
         fit: Of its linear part.
         divisor: What the fit's logits have been divided by since.
+
+    Returns:
+        The known scores of the clips that were held out, `[M]`; empty where there are too few.
     """
     scored = np.flatnonzero(~np.isnan(fit.held_out_distances))
     if len(scored) < LEAST_CLIPS_FOR_TEMPERATURE:
-        return
+        return np.empty(0)
     logits = torch.from_numpy(fit.held_out_logits[scored] / divisor).float()
     distances = torch.from_numpy(fit.held_out_distances[scored]).float()
     known_score = KnownScore(model.config.hidden_size, model.config.num_labels)
     known_score.set_statistics(
         logits, distances, torch.from_numpy(fit.labels[scored]), fit.spread.centre, fit.spread.directions
     )
-    threshold = np.quantile(known_score.probability(logits, distances).numpy(), KNOWN_CLIPS_REFUSED)
-    model.set_known_score(known_score, float(threshold))
+    known_scores = known_score.probability(logits, distances).numpy()
+    model.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
+    return known_scores
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:
@@ -189,6 +201,20 @@ def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: Feature
     if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
         return 1.0
     return fit_temperature(score(model, dataset), np.array(dataset.labels))
+
+
+def validation_figures(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> dict[str, float]:
+    """`loss`, `top1` and `macro_f1` of a model on clips, as sure as it is best on them."""
+    logits = score(model, dataset)
+    if len(dataset) >= LEAST_CLIPS_FOR_TEMPERATURE:
+        logits = logits / fit_temperature(logits, np.array(dataset.labels))
+    metrics = compute_metrics(
+        logits,
+        dataset.labels,
+        groups=[str(index) for index in range(len(dataset))],
+        label_names=[str(index) for index in range(model.config.num_labels)],
+    )
+    return {"loss": metrics.loss, "top1": metrics.top1, "macro_f1": metrics.macro_f1}
 
 
 def fitted_early_exit_score(

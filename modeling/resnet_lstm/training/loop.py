@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +36,7 @@ from .checkpoint import (
     save_tensors,
     trained_weights,
 )
-from .datasets import ClipDataset, FeatureDataset
+from .datasets import ClipDataset, FeatureDataset, MapDataset
 from .early_stopping import EarlyStopping
 from .settings import TrainingSettings
 
@@ -90,12 +90,15 @@ class TrainingResult:
         best_epoch: The epoch whose weights were kept; None where no epoch was better than the start.
         seconds: Training time, interruptions left out.
         start: The validation figures before the first epoch, where the start may be kept.
+        validation: `loss`, `top1` and `macro_f1` of what was kept on the validation clips, before it was trained on
+            them too; None where there are none.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int | None
     seconds: float
     start: dict[str, float] | None = None
+    validation: dict[str, float] | None = None
 
 
 class TrainingLoop:
@@ -115,12 +118,14 @@ class TrainingLoop:
         log_prefix: Put before the names of the figures that trackers get.
         run_facts: What else makes this run this run; a checkpoint of a run with other facts is refused.
         start_is_candidate: Whether the weights that the model comes with are kept if no epoch is better.
+        optimized: The optimizer's groups of parameters; by default `parameter_groups` of the model.
+        penalty: Gives what is added to the loss of each batch.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        train_dataset: FeatureDataset | ClipDataset,
+        train_dataset: FeatureDataset | ClipDataset | MapDataset,
         validation_dataset: FeatureDataset | ClipDataset | None,
         class_weights: torch.Tensor,
         settings: TrainingSettings,
@@ -131,6 +136,8 @@ class TrainingLoop:
         log_prefix: str = "",
         run_facts: dict[str, Any] | None = None,
         start_is_candidate: bool = False,
+        optimized: list[dict[str, Any]] | None = None,
+        penalty: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         self.settings = settings
         self.output_dir = output_dir
@@ -142,6 +149,7 @@ class TrainingLoop:
         del self.run_facts["settings"]["checkpoint_interval_seconds"]
         self.split_scheme = split_scheme
         self.log_prefix = log_prefix
+        self.penalty = penalty
         self.start_is_candidate = start_is_candidate and validation_dataset is not None
         if settings.gradient_checkpointing:
             cast(PreTrainedModel, model).gradient_checkpointing_enable({"use_reentrant": False})
@@ -153,7 +161,7 @@ class TrainingLoop:
         }
         train_loader = DataLoader(train_dataset, shuffle=True, **loading)
         # Fused, a step on a CPU takes a quarter of the time.
-        optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
+        optimizer = torch.optim.AdamW(optimized or parameter_groups(model, settings), fused=True)
         self.model: nn.Module
         self.model, self.optimizer, self.train_loader = accelerator.prepare(model, optimizer, train_loader)
         self.validation_loader = None
@@ -241,6 +249,8 @@ class TrainingLoop:
                     weight=self.class_weights,
                     label_smoothing=settings.label_smoothing,
                 )
+                if self.penalty is not None:
+                    loss = loss + self.penalty()
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and settings.max_grad_norm:
                     accelerator.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)

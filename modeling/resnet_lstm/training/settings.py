@@ -17,19 +17,21 @@ class TrainingSettings:
     train_batch_size: int = field(default=32, metadata={"help": "clips a step, over all processes together"})
     learning_rate: float = field(default=1e-3, metadata={"help": "highest learning rate of the head (AdamW)"})
     backbone_learning_rate: float = field(
-        default=1e-4, metadata={"help": "highest one of the backbone, if it is trained"}
+        default=1e-4, metadata={"help": "highest one of the backbone, if it is trained", "advanced": True}
     )
     weight_decay: float = field(default=0.05, metadata={"help": "AdamW's decoupled weight decay"})
     lr_scheduler_type: Literal["cosine", "linear", "constant_with_warmup"] = field(
         default="cosine", metadata={"help": "cosine, linear or constant_with_warmup"}
     )
-    warmup_ratio: float = field(default=0.05, metadata={"help": "share of the steps that warm up"})
+    warmup_ratio: float = field(default=0.05, metadata={"help": "share of the steps that warm up", "advanced": True})
     label_smoothing: float = field(default=0.0, metadata={"help": "of the training loss"})
     class_weight: Literal["none", "sqrt", "balanced"] = field(
         default="sqrt",
         metadata={"help": "balanced (by number of clips), its root sqrt, or none"},
     )
-    max_grad_norm: float = field(default=1.0, metadata={"help": "gradients are clipped to this norm; 0: not"})
+    max_grad_norm: float = field(
+        default=1.0, metadata={"help": "gradients are clipped to this norm; 0: not", "advanced": True}
+    )
     early_stopping_patience: int = field(default=5, metadata={"help": "epochs without a better score; 0: never stop"})
     metric_for_best_model: Literal["loss", "top1", "macro_f1"] = field(
         default="loss", metadata={"help": "loss, top1 or macro_f1 of the validation split"}
@@ -38,12 +40,12 @@ class TrainingSettings:
         default=True,
         metadata={"help": "do not train on the validation clips in the end"},
     )
-    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches a step"})
+    gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches a step", "advanced": True})
     gradient_checkpointing: bool = field(
-        default=False, metadata={"help": "save memory, where the backbone is trained"}
+        default=False, metadata={"help": "save memory, where the backbone is trained", "advanced": True}
     )
     flip: bool = field(default=True, metadata={"help": "mirror no clips: where left and right tell classes apart"})
     seed: int = field(default=0, metadata={"help": "of initial weights, order, dropout, augmentation"})
     checkpoint_interval_seconds: float = field(
-        default=300.0, metadata={"help": "a checkpoint is kept this often in an epoch"}
+        default=300.0, metadata={"help": "a checkpoint is kept this often in an epoch", "advanced": True}
     )
