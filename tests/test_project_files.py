@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 import resnet_lstm
+from resnet_lstm.commands.space import parse_arguments
+from resnet_lstm.publishing.model_files import ENDPOINT_REQUIREMENTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,3 +62,28 @@ def test_every_page_of_the_documentation_is_in_its_menu() -> None:
     site = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
     in_menu = {page for entry in site["nav"] for page in entry.values()}
     assert in_menu == {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
+def test_what_is_published_needs_what_the_package_needs(project: dict[str, Any]) -> None:
+    space = [line for line in (ROOT / "space/requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    endpoint = ENDPOINT_REQUIREMENTS.decode().splitlines()
+    assert [each for each in (*space, *endpoint) if each not in project["dependencies"]] == []
+
+
+def test_the_image_starts_a_command_that_there_is() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    entry, model = (
+        json.loads(next(line for line in lines if line.startswith(f"{name} ")).removeprefix(name))
+        for name in ("ENTRYPOINT", "CMD")
+    )
+    assert entry[:2] == ["resnet-lstm", "space"]
+    args = parse_arguments([*entry[2:], *model])
+    assert (args.model, args.port) == ("/model", 7860)
+
+
+def test_the_image_is_built_from_files_that_there_are() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    assert names == set(allowed)
+    assert [name for name in names if not (ROOT / name).exists()] == []

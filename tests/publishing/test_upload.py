@@ -32,7 +32,11 @@ def test_all_files_appear_in_one_commit_and_none_again(
     assert {"modeling_resnet_lstm.py", "video_preprocessor_config.json", "baseline/metrics.json"} <= content.keys()
     assert "left out, since no user of the model needs them: logs/events.out" in first.err
     here = {p.relative_to(trained_dir).as_posix() for p in trained_dir.rglob("*.*")}
-    assert content.keys() == here - {"logs/events.out"} | {".eval_results/actions.yaml"}
+    assert content.keys() == here - {"logs/events.out"} | {
+        ".eval_results/actions.yaml",
+        "handler.py",
+        "requirements.txt",
+    }
     assert content["model.safetensors"] == (trained_dir / "model.safetensors").read_bytes()
     assert f'model="{REPO}"' in content["README.md"].decode()
     assert "datasets:\n- someone/actions" in content["README.md"].decode()

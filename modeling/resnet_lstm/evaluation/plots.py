@@ -111,29 +111,8 @@ def plot_training_curves(
     accuracy.set_ylabel("validation top-1, %")
     highest_loss = train_loss.max()
     if validated:
-        validated_epoch, validation_loss, top1 = (
-            np.array([row[name] for row in validated]) for name in ("epoch", "validation_loss", "validation_top1")
-        )
-        highest_loss = max(highest_loss, validation_loss.max())
-        if best_epoch is not None:
-            best = int(np.argmax(validated_epoch == best_epoch))
-        else:
-            best = 0 if start else int(np.argmax(top1))
-        losses.plot(validated_epoch, validation_loss, color=BLUE, marker=marker, markersize=3.5, label="validation")
-        accuracy.plot(validated_epoch, 100 * top1, color=BLUE, marker=marker, markersize=3.5, label="top-1")
-        accuracy.plot(
-            validated_epoch[best],
-            100 * top1[best],
-            "*",
-            color=ORANGE,
-            markersize=14,
-            label=f"best: {100 * top1[best]:.1f} %",
-        )
-        name = "start" if start and best == 0 else validated_epoch[best]
-        for axes in (losses, accuracy):
-            axes.axvline(
-                validated_epoch[best], color=ORANGE, linewidth=1, linestyle="--", label=f"best epoch ({name})"
-            )
+        _add_validation(losses, accuracy, validated, best_epoch, marker, has_start=bool(start))
+        highest_loss = max(highest_loss, *(row["validation_loss"] for row in validated))
     losses.set_ylim(0, 1.05 * highest_loss)
     for axes in (losses, accuracy):
         axes.set_xlabel("epoch")
@@ -146,6 +125,31 @@ def plot_training_curves(
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, columnspacing=1.2)
     _add_learning_rate(accuracy, epoch, rate)
     return save_figure(figure, path)
+
+
+def _add_validation(
+    losses: Axes,
+    accuracy: Axes,
+    validated: Sequence[Mapping[str, Any]],
+    best_epoch: int | None,
+    marker: str | None,
+    *,
+    has_start: bool,
+) -> None:
+    """The validation figures by epoch, the epoch whose weights are kept marked; the first may be the start."""
+    epoch, loss, top1 = (
+        np.array([row[name] for row in validated]) for name in ("epoch", "validation_loss", "validation_top1")
+    )
+    best = 0 if has_start else int(np.argmax(top1))
+    if best_epoch is not None:
+        best = int(np.argmax(epoch == best_epoch))
+    losses.plot(epoch, loss, color=BLUE, marker=marker, markersize=3.5, label="validation")
+    accuracy.plot(epoch, 100 * top1, color=BLUE, marker=marker, markersize=3.5, label="top-1")
+    label = f"best: {100 * top1[best]:.1f} %"
+    accuracy.plot(epoch[best], 100 * top1[best], "*", color=ORANGE, markersize=14, label=label)
+    name = "start" if has_start and best == 0 else epoch[best]
+    for axes in (losses, accuracy):
+        axes.axvline(epoch[best], color=ORANGE, linewidth=1, linestyle="--", label=f"best epoch ({name})")
 
 
 def _add_learning_rate(axes: Axes, epoch: np.ndarray, rate: np.ndarray) -> None:

@@ -21,6 +21,10 @@ CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 BASELINE_METRICS_FILE = "baseline/metrics.json"
 BENCHMARK_FILE = "benchmark.json"
+# What Inference Endpoints run, and what they install for it.
+HANDLER = Path(__file__).with_name("handler.py")
+REQUIREMENTS_FILE = "requirements.txt"
+ENDPOINT_REQUIREMENTS = b"av>=17.1\ntorchvision>=0.21\ntransformers>=5.11,<6\n"
 # What a model directory holds for its users. Logs, caches and whatever else lies there stays at home.
 PUBLISHED = (
     "*.safetensors",
@@ -87,7 +91,8 @@ def prepare_model(
     _check_licence_and_dataset(card)
     _check_card(card, figures, facts)
 
-    files: dict[str, Path | bytes] = {path: directory / path for path in _published(directory)}
+    files: dict[str, Path | bytes] = {HANDLER.name: HANDLER, REQUIREMENTS_FILE: ENDPOINT_REQUIREMENTS}
+    files |= {path: directory / path for path in _published(directory)}
     files[CONFIG_FILE] = _config_of_no_machine(directory / CONFIG_FILE)
     left_out = sorted(path for path in _all_files(directory) if path not in files)
     if left_out:
