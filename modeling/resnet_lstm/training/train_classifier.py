@@ -14,7 +14,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DataLoaderConfiguration, set_seed
 
 from ..accelerator import create_accelerator
-from ..data.video_folder import VideoFolder
+from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import describe
 from ..evaluation import EvaluationReport, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
