@@ -19,7 +19,7 @@ quality: $(INSTALLED)
 
 # The documentation as a site, in site/; a broken link or a name that is not there stops it.
 docs: $(INSTALLED)
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/mkdocs build --clean --strict --quiet
 
 # Known holes in what is installed; needs the internet.
 audit: $(INSTALLED)
