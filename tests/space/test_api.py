@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,9 @@ def test_endpoints_are_tools_of_an_mcp_server(
     clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
     with running_space(trained_model, tmp_path_factory.mktemp("mcp"), "--mcp") as with_tools:
         address = f"{with_tools.url}/gradio_api/file={upload(with_tools, clip)}"
-        names, answer = asyncio.run(use_tools(with_tools.url, address))
+        # In this thread the event loop of the browser runs, if a test has opened one.
+        with ThreadPoolExecutor(1) as thread:
+            names, answer = thread.submit(asyncio.run, use_tools(with_tools.url, address)).result()
         assert sorted(names) == ["about", "classify", "live", "timeline"]
         assert answer["top"][0]["label"] == "grow"
         assert with_tools.kept_files() == []
