@@ -98,9 +98,7 @@ class KnownScore(nn.Module):
             centre: `[H]`, of all clips.
             directions: `[up to K, H]`, of all clips.
         """
-        self.centre.copy_(centre)
-        self.directions.zero_()
-        self.directions[: len(directions)] = directions
+        self._set_spread(centre, directions)
         logs = distances.clamp_min(_LEAST_DEVIATION).log()
         self.distance_statistics.copy_(torch.stack([logs.mean(), logs.std(correction=0).clamp_min(_LEAST_DEVIATION)]))
         signs = logit_signs(logits)  # [2, N]
@@ -125,9 +123,7 @@ class KnownScore(nn.Module):
             centre: `[H]`, of all clips.
             directions: `[up to K, H]`, of all clips.
         """
-        self.centre.copy_(centre)
-        self.directions.zero_()
-        self.directions[: len(directions)] = directions
+        self._set_spread(centre, directions)
         self.distance_statistics.copy_(old.distance_statistics)
         num_old = old.sign_means.shape[1]
         self.sign_means[:, :num_old] = old.sign_means
@@ -136,6 +132,11 @@ class KnownScore(nn.Module):
         means, deviations = old.sign_means.mean(dim=1), (old.sign_deviations**2).mean(dim=1).sqrt()
         for label in range(num_old, logits.shape[1]):
             self._set_signs(label, signs[:, labels == label], means, deviations)
+
+    def _set_spread(self, centre: torch.Tensor, directions: torch.Tensor) -> None:
+        self.centre.copy_(centre)
+        self.directions.zero_()
+        self.directions[: len(directions)] = directions
 
     def _set_signs(self, label: int, of_label: torch.Tensor, means: torch.Tensor, deviations: torch.Tensor) -> None:
         """Learn the signs `[2, n]` of clips of a label, beside the means `[2]` and deviations `[2]` of all clips."""

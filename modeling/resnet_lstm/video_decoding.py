@@ -40,25 +40,8 @@ DECODER_VERSION = 2
 # Containers that hold pictures of their own, and streams of pictures without a container. Playlists and scripts (hls,
 # concat, ...) are left out on purpose: such a "video" could make the reader open other files of this machine.
 _CONTAINER_FORMATS = (
-    *(
-        "apng",
-        "asf",
-        "avi",
-        "dv",
-        "flv",
-        "gif",
-        "ivf",
-        "matroska",
-        "mov",
-        "mp4",
-        "mpeg",
-        "mpegts",
-        "mxf",
-        "nut",
-        "ogg",
-    ),
-    *("webm", "yuv4mpegpipe"),
-    *("h264", "hevc", "m4v", "mjpeg", "mpegvideo"),
+    "apng,asf,avi,dv,flv,gif,ivf,matroska,mov,mp4,mpeg,mpegts,mxf,nut,ogg,webm,yuv4mpegpipe,"
+    "h264,hevc,m4v,mjpeg,mpegvideo"
 )
 
 # Without a container there are no time stamps, or such as a seek does not find: the frames are counted.
@@ -340,12 +323,12 @@ def _cause(source: VideoSource, error: av.error.FFmpegError) -> str:
     if found:
         return f"found: {found}"
     if isinstance(error, av.error.ArgumentError):  # what FFmpeg says of a format that is not on the list
-        return f"its format is none that is read: {', '.join(_CONTAINER_FORMATS)}"
+        return f"its format is none that is read: {_CONTAINER_FORMATS.replace(',', ', ')}"
     return str(error.strerror)
 
 
 def _open_container(file: str | BinaryIO) -> av.container.InputContainer:
-    options = {"format_whitelist": ",".join(_CONTAINER_FORMATS), "protocol_whitelist": "file"}
+    options = {"format_whitelist": _CONTAINER_FORMATS, "protocol_whitelist": "file"}
     return av.open(file, mode="r", container_options=options, metadata_errors="ignore")
 
 

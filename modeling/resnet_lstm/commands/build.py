@@ -36,6 +36,7 @@ from ..data import (
 )
 from ..data.archives import download_ucf101, open_ucf101
 from ..plain_text import printable
+from ..video_damage import Damage
 from .parser import CommandParser, positive
 
 
@@ -173,5 +174,5 @@ def _print_findings(folder: VideoFolder) -> None:
     for item in info.get("unreadable", ()):
         print(f"unreadable: {printable(item['cause'])}")
     for item in info.get("damaged", ()):
-        damage = f"{item['damaged_frames']} of {item['total_frames']} frames are damaged or missing"
+        damage = Damage(num_frames=item["total_frames"], num_missing=item["damaged_frames"])
         print(f"damaged: {printable(item['file'])}: {damage}")

@@ -22,17 +22,26 @@ def check_class_names(labels: Iterable[str], place: str | Path) -> None:
     """
     seen: dict[str, str] = {}
     for label in labels:
-        if csv_cell(label) != label:
-            raise DatasetError(
-                f"{place}: the class {printable(label)!r} begins with one of = + - @, or holds control characters, "
-                "which spreadsheets and terminals would act on. Rename it."
-            )
+        check_plain_name(label, place)
         twin = seen.setdefault("".join(label.split()).casefold(), label)
         if twin != label:
             raise DatasetError(
                 f"{place}: the classes {twin!r} and {label!r} differ by case or blanks alone. Make them one, or "
                 "rename one of them."
             )
+
+
+def check_plain_name(label: str, place: str | Path) -> None:
+    """See that a label does nothing where it is shown.
+
+    Raises:
+        DatasetError: It holds control characters, or would be a formula in a table.
+    """
+    if csv_cell(label) != label:
+        raise DatasetError(
+            f"{place}: the class {printable(label)!r} begins with one of = + - @, or holds control characters, "
+            "which spreadsheets and terminals would act on. Rename it."
+        )
 
 
 def check_class_folders(folders: Iterable[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..data.leakage import check_leakage
 from ..data.video_folder import Clip, DatasetError, VideoFolder
 from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
 from ..inference import FailedClip, predict_clips
-from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .order import ORDERS, in_order, without_lstm
 from .report import EvaluationReport, evaluate_predictions
@@ -134,13 +135,17 @@ def _altered_logits(
             altered[f"with frames {order}"] = _logits_from_features(model, files, cache, order)
     silenced = without_lstm(model)
     if silenced is not None:
-        altered["without the LSTM"] = _logits_from_features(silenced, files, cache)
+        altered["without the LSTM"] = _logits_from_features(model, files, cache, answer=silenced)
     return altered
 
 
 @torch.inference_mode()
 def _logits_from_features(
-    model: ResNetLSTMForVideoClassification, files: list[ClipFile], cache: FeatureCache, order: str = ORDERS[0]
+    model: ResNetLSTMForVideoClassification,
+    files: list[ClipFile],
+    cache: FeatureCache,
+    order: str = ORDERS[0],
+    answer: Callable[..., ResNetLSTMForVideoClassificationOutput] | None = None,
 ) -> LogitsOfPath:
     was_training = model.training
     model.eval()
@@ -148,7 +153,8 @@ def _logits_from_features(
     for file in files:
         if cache.has(file.sha256, UNIFORM):
             frame_features = in_order(cache.load(file.sha256, UNIFORM), order, file.sha256)  # [T, D]
-            logits = model(frame_features=frame_features[None].to(model.device)).logits[0]
-            logits_of_path[file.path] = logits.float().cpu().numpy()
+            outputs = (answer or model)(frame_features=frame_features[None].to(model.device))
+            assert outputs.logits is not None  # noqa: S101 - it always gives them
+            logits_of_path[file.path] = outputs.logits[0].float().cpu().numpy()
     model.train(was_training)
     return logits_of_path

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.func import functional_call
 
-from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
 
 ORDERS = ("as filmed", "shuffled", "reversed")
 
@@ -33,11 +34,16 @@ def in_order(frame_features: torch.Tensor, order: str, clip_sha256: str) -> torc
     raise ValueError(f"order {order!r}: must be one of {', '.join(ORDERS)}.")
 
 
-def without_lstm(model: ResNetLSTMForVideoClassification) -> ResNetLSTMForVideoClassification | None:
-    """A copy of a model whose LSTM has no say, on the same device; None where the model has no LSTM."""
+def without_lstm(
+    model: ResNetLSTMForVideoClassification,
+) -> Callable[..., ResNetLSTMForVideoClassificationOutput] | None:
+    """What is called as the model is, and answers as if its LSTM had no say; None where the model has no LSTM."""
     if model.lstm_classifier is None:
         return None
-    silenced = copy.deepcopy(model).requires_grad_(False)
-    for parameter in silenced.lstm_classifier.parameters():
-        parameter.zero_()
-    return silenced
+    silenced = {"lstm_classifier.weight": torch.zeros_like(model.lstm_classifier.weight)}
+
+    def answer(**inputs: torch.Tensor) -> ResNetLSTMForVideoClassificationOutput:
+        output: ResNetLSTMForVideoClassificationOutput = functional_call(model, silenced, kwargs=inputs)
+        return output
+
+    return answer

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from ..device_precision import backbone_dtype, precision_name
+from ..device_precision import precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
-from ..video_decoding import DECODER_VERSION
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .kept_clips import KeptClips
 from .views import View
-
-# What a processor saves but does not see pixels by.
-_NOT_ABOUT_PIXELS = ("auto_map", "processor_class", "return_metadata", "video_processor_type")
-_ARCHITECTURE = (
-    "depths",
-    "downsample_in_bottleneck",
-    "downsample_in_first_stage",
-    "embedding_size",
-    "hidden_act",
-    "hidden_sizes",
-    "layer_type",
-    "num_channels",
-)
 
 
 class FeatureCache(KeptClips):
@@ -48,16 +31,6 @@ class FeatureCache(KeptClips):
     Attributes:
         precision: The same; "auto" is what it was found to be.
     """
-
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        model: ResNetLSTMModel,
-        processor: ResNetLSTMVideoProcessor,
-        precision: str = "fp32",
-    ) -> None:
-        self.precision = precision_name(backbone_dtype(precision, model.device))
-        super().__init__(Path(root), cache_key(model, processor, self.precision))
 
     @classmethod
     def of_model(
@@ -107,26 +80,3 @@ class FeaturesInMemory:
                 self.free_bytes -= kept.nbytes
                 self._kept[clip_sha256, view] = kept
         return kept
-
-
-def cache_key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
-    """All that decides what a backbone makes of a clip."""
-    settings = processor.to_dict()
-    return {
-        "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
-        "backbone_sha256": state_dict_sha256(model.backbone),
-        "decoder_version": DECODER_VERSION,
-        "num_motion_stages": len(model.config.motion_stage_sizes),
-        "precision": precision,
-        "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
-    }
-
-
-def state_dict_sha256(module: torch.nn.Module) -> str:
-    """SHA-256 of a module's weights: names, shapes, dtypes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        tensor = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
-    return digest.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ..device_precision import backbone_dtype, precision_name
+from ..modeling_resnet_lstm import ResNetLSTMModel
+from ..video_decoding import DECODER_VERSION
+from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import written_whole
 from .views import View
 
 logger = logging.getLogger(__name__)
+
+
+# What a processor saves but does not see pixels by.
+_NOT_ABOUT_PIXELS = ("auto_map", "processor_class", "return_metadata", "video_processor_type")
+_ARCHITECTURE = (
+    "depths",
+    "downsample_in_bottleneck",
+    "downsample_in_first_stage",
+    "embedding_size",
+    "hidden_act",
+    "hidden_sizes",
+    "layer_type",
+    "num_channels",
+)
 
 
 class DamagedFeaturesError(ValueError):
@@ -28,17 +47,32 @@ class KeptClips:
 
     Args:
         root: The folder of all caches.
-        key: All that decides what is made of a clip.
+        model: Its backbone makes what is kept.
+        processor: Makes the backbone's input.
+        precision: What the backbone computes in, see `device_precision`.
 
     Attributes:
-        key: The same.
+        precision: The same; "auto" is what it was found to be.
+        key: All that decides what is made of a clip.
         directory: The folder of this key, which holds it as `key.json`.
     """
 
-    def __init__(self, root: Path, key: Mapping[str, Any]) -> None:
-        self.key = dict(key)
+    # What is kept, where that is not the frame features.
+    HOLDS: str | None = None
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        model: ResNetLSTMModel,
+        processor: ResNetLSTMVideoProcessor,
+        precision: str = "fp32",
+    ) -> None:
+        self.precision = precision_name(backbone_dtype(precision, model.device))
+        self.key = _key(model, processor, self.precision)
+        if self.HOLDS is not None:
+            self.key["holds"] = self.HOLDS
         text = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
-        self.directory = root / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.directory = Path(root) / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.directory.mkdir(parents=True, exist_ok=True)
         with written_whole(self.directory / "key.json") as temporary:
             temporary.write_text(text)
@@ -94,4 +128,27 @@ def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for _, tensor in sorted(tensors.items()):
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+    return digest.hexdigest()
+
+
+def _key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
+    """All that decides what a backbone makes of a clip."""
+    settings = processor.to_dict()
+    return {
+        "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
+        "backbone_sha256": state_dict_sha256(model.backbone),
+        "decoder_version": DECODER_VERSION,
+        "num_motion_stages": len(model.config.motion_stage_sizes),
+        "precision": precision,
+        "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
+    }
+
+
+def state_dict_sha256(module: torch.nn.Module) -> str:
+    """SHA-256 of a module's weights: names, shapes, dtypes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()

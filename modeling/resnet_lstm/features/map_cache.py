@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from ..device_precision import backbone_dtype, precision_name
+from ..device_precision import backbone_dtype
 from ..folded_backbone import FoldedBackbone
 from ..modeling_resnet_lstm import ResNetLSTMModel
-from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
-from .cache import cache_key
 from .kept_clips import KeptClips
 from .views import View
 
@@ -33,16 +29,7 @@ class MapCache(KeptClips):
         precision: The same; "auto" is what it was found to be.
     """
 
-    def __init__(
-        self,
-        root: str | os.PathLike[str],
-        model: ResNetLSTMModel,
-        processor: ResNetLSTMVideoProcessor,
-        precision: str = "fp32",
-    ) -> None:
-        self.precision = precision_name(backbone_dtype(precision, model.device))
-        key = cache_key(model, processor, self.precision)
-        super().__init__(Path(root), {**key, "holds": "maps before the last stage"})
+    HOLDS = "maps before the last stage"
 
     def reader(self, model: ResNetLSTMModel) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
         """What of a batch `[B, T, C, height, width]` is kept, clip by clip: maps and bands, as `load` gives them."""

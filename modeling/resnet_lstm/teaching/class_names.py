@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..data.class_names import check_plain_name
 from .errors import TeachingError
 
 
@@ -16,9 +17,13 @@ def names_after_teaching(known: Iterable[str], taught: Iterable[str]) -> list[st
         taught: What it is taught; a class of a name that it knows is taught further.
 
     Raises:
+        DatasetError: A name that is taught holds control characters, or would be a formula in a table.
         TeachingError: A name is empty, two differ in case, blanks, dashes or underscores alone, or fewer than two
             classes would come of it.
     """
+    taught = list(taught)
+    for name in taught:
+        check_plain_name(name, "teach")
     names = list(dict.fromkeys([*known, *taught]))
     name_of: dict[str, str] = {}
     for name in names:

@@ -14,7 +14,7 @@ from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import backbone_dtype, precision_name
 from ..features import ClipFile, FeatureCache, MapCache, View, clip_files, extract_features
-from ..features.cache import state_dict_sha256
+from ..features.kept_clips import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_decoding import VideoDecodingError, probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
