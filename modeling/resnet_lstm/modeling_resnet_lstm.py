@@ -6,14 +6,13 @@ frame, U LSTM units, L labels. Pictures are `height` by `width`.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -30,7 +29,10 @@ from .configuration_resnet_lstm import ResNetLSTMConfig
 from .device_precision import backbone_dtype
 from .folded_backbone import FoldedBackbone, can_be_folded
 from .frame_reading import features_of_maps
+from .head_precision import apply_to_backbone, leaving_float32, without_autocast
 from .known_score import KnownScore
+from .lstm_reading import is_eager, read_in_order
+from .torchvision_weights import from_torchvision
 
 # Frames `[N, C, height, width]` -> features `[N, D]`.
 CompiledBackbone = Callable[[torch.Tensor], torch.Tensor]
@@ -44,49 +46,6 @@ _ROOT_EPS = 1e-4
 # What computes the features of a `ResNetLSTMModel` where no gradient is wanted. It is kept outside of the module, so
 # that a model which has predicted can be copied, pickled, traced and shared as any other.
 _compiled_backbones: WeakKeyDictionary[nn.Module, CompiledBackbone] = WeakKeyDictionary()
-
-_Model = TypeVar("_Model", bound=nn.Module)
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
-
-
-def _without_autocast(
-    method: Callable[Concatenate[_Model, torch.Tensor, _Arguments], _Result],
-) -> Callable[Concatenate[_Model, torch.Tensor, _Arguments], _Result]:
-    """Computes in the dtype of the weights what autocast would compute in half of it.
-
-    The head divides by small deviations and squares what comes of it, which float16 has no numbers for.
-    """
-
-    @functools.wraps(method)
-    def computed(self: _Model, tensor: torch.Tensor, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        if not torch.is_autocast_enabled(tensor.device.type):
-            return method(self, tensor, *args, **kwargs)
-        with torch.autocast(tensor.device.type, enabled=False):
-            return method(self, tensor, *args, **kwargs)
-
-    return computed
-
-
-def _leaving_float32(convert: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What `nn.Module._apply` is given, but a tensor in float32 is only moved where it would be halved."""
-
-    def applied(tensor: torch.Tensor) -> torch.Tensor:
-        converted = convert(tensor)
-        is_halved = tensor.dtype == torch.float32 and converted.dtype in (torch.float16, torch.bfloat16)
-        return tensor.to(converted.device) if is_halved else converted
-
-    return applied
-
-
-def _apply_to_backbone(module: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """As `module._apply(convert)`, but BatchNorm stays in float32.
-
-    The largest variance of the usual ResNet-50 is 134,940, and the largest number of float16 65,504.
-    """
-    for child in module.children():
-        _apply_to_backbone(child, convert)
-    module._apply(_leaving_float32(convert) if isinstance(module, nn.BatchNorm2d) else convert, recurse=False)
 
 
 @dataclass
@@ -156,36 +115,6 @@ class FeatureDropout(nn.Dropout1d):
         return super().forward(frames.transpose(1, 2)).transpose(1, 2)
 
 
-def _is_eager(tensor: torch.Tensor) -> bool:
-    """Whether what is called computes at once, and is not being traced, compiled, transformed or counted."""
-    return (
-        type(tensor) is torch.Tensor
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._are_functorch_transforms_active()
-    )
-
-
-def _is_plain_lstm(lstm: nn.Module, lstm_input: torch.Tensor) -> bool:
-    """Whether an LSTM's weights may be read past its `forward`: on a CPU, neither hooked, offloaded nor quantised."""
-    return (
-        type(lstm) is nn.LSTM
-        and lstm_input.device.type == "cpu"
-        and not (lstm._forward_hooks or lstm._forward_pre_hooks or "forward" in vars(lstm))
-        and all(type(weight) is nn.Parameter and not weight.is_meta for weight in lstm.parameters())
-        and _is_eager(lstm_input)
-    )
-
-
-def _gather_weights(lstm: nn.Module) -> None:
-    """Put an LSTM's weights side by side, where loading or copying has scattered them: cuDNN warns at each call."""
-    if type(lstm) is nn.LSTM and not torch.compiler.is_compiling():
-        memory = {weight.untyped_storage().data_ptr() for weight in lstm.parameters()}
-        if len(memory) > 1:
-            lstm.flatten_parameters()
-
-
 class ResNetLSTMPreTrainedModel(PreTrainedModel):
     config: ResNetLSTMConfig
     config_class = ResNetLSTMConfig
@@ -244,9 +173,9 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
         if recurse:
             for name, module in self.named_children():
                 if name == "backbone":
-                    _apply_to_backbone(module, fn)
+                    apply_to_backbone(module, fn)
                 else:
-                    module._apply(fn if name == self.base_model_prefix else _leaving_float32(fn))
+                    module._apply(fn if name == self.base_model_prefix else leaving_float32(fn))
         return super()._apply(fn, recurse=False)
 
     @torch.no_grad()
@@ -329,7 +258,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         super().__init__(config)
         self.backbone = ResNetModel(config.backbone_config)
         for module in self.backbone.modules():
-            if isinstance(module, nn.BatchNorm2d):  # as in `_apply_to_backbone`
+            if isinstance(module, nn.BatchNorm2d):  # as in `apply_to_backbone`
                 module.to(torch.promote_types(module.weight.dtype, torch.float32))
         # Its statistics are of training clips; without weights of its own it is a mere change of scale.
         self.feature_norm = nn.BatchNorm1d(config.hidden_size, affine=False, dtype=torch.float32)
@@ -469,7 +398,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         return compiled(frames[is_new])[is_new.cumsum(dim=0) - 1]
 
     def _may_infer(self, frames: torch.Tensor) -> bool:
-        return not (self.training or torch.is_grad_enabled()) and _is_eager(frames)
+        return not (self.training or torch.is_grad_enabled()) and is_eager(frames)
 
     def _compiled_for(self, device: torch.device) -> CompiledBackbone | None:
         """What was chosen to compute features, or the backbone folded as it is now, where it can be folded."""
@@ -576,7 +505,7 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
             hidden_states=hidden_states,
         )
 
-    @_without_autocast
+    @without_autocast
     def _read(self, frame_features: torch.Tensor, lstm_state: LSTMState | None) -> tuple[torch.Tensor, LSTMState]:
         """All that comes after the backbone: `[B, T, D]` -> `[B, T, H + U]`, and the state after the last frame."""
         size = self.config.frame_feature_size
@@ -590,29 +519,10 @@ class ResNetLSTMModel(ResNetLSTMPreTrainedModel):
         hidden_state = self.normalised(self.magnitudes(frame_features, previous.transpose(0, 1)))  # [B, T, H]
         if self.lstm is not None:
             lstm_input = self.lstm_projection(self.dropout(hidden_state))
-            lstm_output, (hidden, cell) = self._read_in_order(lstm_input, hidden, cell)  # [B, T, U]
+            lstm_output, (hidden, cell) = read_in_order(self.lstm, lstm_input, hidden, cell)  # [B, T, U]
             hidden_state = torch.cat([hidden_state, lstm_output], dim=-1)  # [B, T, H + U]
         last_frames = torch.cat([previous, frame_features.transpose(0, 1)])[-len(previous) :]  # [P, B, D]
         return hidden_state, (hidden, cell, last_frames)
-
-    def _read_in_order(
-        self, lstm_input: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """The LSTM's output for `[B, T, lstm_input_size]`, and its state after it."""
-        assert self.lstm is not None  # noqa: S101 - its caller has looked
-        if lstm_input.device.type == "cuda":
-            _gather_weights(self.lstm)
-        if lstm_input.shape[1] > 1 or torch.is_grad_enabled() or not _is_plain_lstm(self.lstm, lstm_input):
-            output, state = self.lstm(lstm_input, (hidden, cell))
-            return output, state
-        # A frame of a camera. On a CPU the LSTM's weights would be brought into another order first, which takes
-        # longer than to read one frame with them as they are.
-        output, states = lstm_input[:, 0], []
-        for layer, weights in enumerate(self.lstm.all_weights):
-            states.append(torch.lstm_cell(output, (hidden[layer], cell[layer]), *weights))
-            output = states[-1][0]
-        hidden, cell = (torch.stack(parts) for parts in zip(*states, strict=True))
-        return output[:, None], (hidden, cell)
 
     def _initial_state(self, frame_features: torch.Tensor) -> LSTMState:
         batch_size = frame_features.shape[0]
@@ -705,14 +615,14 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.config.early_exit_score = None
         self.config.temperature = 1.0
 
-    @_without_autocast
+    @without_autocast
     def known_probability(self, clip_features: torch.Tensor) -> torch.Tensor | None:
         """The `known_score` `[B]` of clips by their `clip_features` `[B, H]`; None where the model does not tell."""
         if self.known_score is None:
             return None
         return self.known_score(clip_features, self.classifier(clip_features) / self.config.temperature)
 
-    @_without_autocast
+    @without_autocast
     def frame_logits(self, last_hidden_state: torch.Tensor) -> torch.Tensor:
         """What each frame adds to the decision, `[B, T, L]`, by the `last_hidden_state` of `ResNetLSTMModel`."""
         hidden_state, lstm_output = last_hidden_state.tensor_split([self.config.hidden_size], dim=-1)
@@ -739,7 +649,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             ValueError: It holds no ResNet that fits.
         """
         if isinstance(backbone, TorchvisionResNet):
-            backbone_config, state_dict = _from_torchvision(backbone)
+            backbone_config, state_dict = from_torchvision(backbone)
         else:
             resnet, loading = ResNetModel.from_pretrained(
                 backbone, dtype=torch.float32, output_loading_info=True, use_safetensors=True
@@ -794,40 +704,6 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             frame_features=outputs.frame_features if output_frame_features else None,
             hidden_states=outputs.hidden_states,
         )
-
-
-def _from_torchvision(resnet: TorchvisionResNet) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The configuration and the weights of a torchvision ResNet, in the layout of `ResNetModel`."""
-    stages = [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
-    bottleneck = hasattr(stages[0][0], "conv3")
-    last_convolutions = [stage[-1].conv3 if bottleneck else stage[-1].conv2 for stage in stages]
-    backbone_config = ResNetLSTMConfig.sub_configs["backbone_config"](
-        embedding_size=resnet.conv1.out_channels,
-        hidden_sizes=[convolution.out_channels for convolution in last_convolutions],
-        depths=[len(stage) for stage in stages],
-        layer_type="bottleneck" if bottleneck else "basic",
-    )
-    part_names = {"conv": "convolution", "bn": "normalization"}
-    state_dict = {}
-    for name, tensor in resnet.state_dict().items():
-        module, *rest = name.split(".")
-        if module in ("conv1", "bn1"):
-            prefix = f"embedder.embedder.{part_names[module[:-1]]}"
-        elif module.startswith("layer"):
-            layer, part, *rest = rest
-            prefix = f"encoder.stages.{int(module[-1]) - 1}.layers.{layer}"
-            if part == "downsample":
-                prefix += f".shortcut.{'convolution' if rest.pop(0) == '0' else 'normalization'}"
-            else:
-                prefix += f".layer.{int(part[-1]) - 1}.{part_names[part[:-1]]}"
-        else:  # the ImageNet classifier
-            continue
-        state_dict[f"{prefix}.{rest[-1]}"] = tensor
-    with torch.device("meta"):
-        wanted = ResNetModel(backbone_config).state_dict()
-    if {name: t.shape for name, t in wanted.items()} != {name: t.shape for name, t in state_dict.items()}:
-        raise ValueError(f"{type(resnet).__name__}: not a plain ResNet (grouped and wide ones are not supported).")
-    return backbone_config, state_dict
 
 
 __all__ = [
