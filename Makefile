@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test quality docs audit fuzz clean
+.PHONY: demo test quality docs audit fuzz kills clean
 
 # Generated clips -> a trained, evaluated model, in minutes, without any download but the packages.
 demo: $(INSTALLED)
@@ -30,6 +30,11 @@ audit: $(INSTALLED)
 MINUTES ?= 60
 fuzz: $(INSTALLED)
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES) --keep fuzz_findings
+
+# Jobs killed at random moments, then run to their end: make kills KILLS=10
+KILLS ?= 50
+kills: $(INSTALLED)
+	$(BIN)/python tests/kills.py --kills $(KILLS)
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

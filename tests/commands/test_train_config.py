@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resnet_lstm.commands.config_file import arguments_of, write_config
+from resnet_lstm.commands.config_file import arguments_of, config_text
 from resnet_lstm.commands.train import parse_arguments
 from resnet_lstm.data import VideoFolder
 from resnet_lstm_command import main
@@ -28,7 +28,7 @@ def test_a_file_gives_options_and_the_command_line_goes_before(tmp_path: Path, s
 def test_what_is_written_down_is_read_again_without_paths_of_the_machine(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     values = {"dataset": "data/mine", "backbone": str(tmp_path), "flip": False, "num_views": 3, "seed": None}
-    write_config(path, "train", values)
+    path.write_text(config_text(path.name, "train", values))
     assert arguments_of(path) == ["--dataset=data/mine", "--no-flip", "--num-views=3"]
     text = path.read_text()
     assert str(tmp_path) not in text

@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-from ..whole_file import write_texts
-
 
 def arguments_of(path: Path) -> list[str]:
     """The options in a file, as they would be written on the command line.
@@ -41,17 +39,17 @@ def arguments_of(path: Path) -> list[str]:
     return arguments
 
 
-def write_config(path: Path, command: str, values: Mapping[str, Any]) -> None:
-    """Write options down so that the command can be run again; paths of this machine are left out, by name.
+def config_text(name: str, command: str, values: Mapping[str, Any]) -> str:
+    """Options as YAML, so that the command can be run again; paths of this machine are left out, by name.
 
     Args:
-        path: The YAML file.
+        name: The file's.
         command: Which command takes it.
         values: Values of YAML by option, None where nothing was chosen.
     """
-    stated = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
-    of_machine = [name for name, value in stated.items() if isinstance(value, str) and Path(value).is_absolute()]
-    lines = [f"# resnet-lstm {command} --config {path.name} --output DIR repeats the run."]
-    lines += [f"# --{name} was a path of the machine: give it again." for name in of_machine]
-    kept = {name: value for name, value in stated.items() if name not in of_machine}
-    write_texts(path.parent, {path.name: "\n".join(lines) + "\n" + yaml.safe_dump(kept, sort_keys=False)})
+    stated = {option.replace("_", "-"): value for option, value in values.items() if value is not None}
+    of_machine = [option for option, value in stated.items() if isinstance(value, str) and Path(value).is_absolute()]
+    lines = [f"# resnet-lstm {command} --config {name} --output DIR repeats the run."]
+    lines += [f"# --{option} was a path of the machine: give it again." for option in of_machine]
+    kept = {option: value for option, value in stated.items() if option not in of_machine}
+    return "\n".join(lines) + "\n" + yaml.safe_dump(kept, sort_keys=False)

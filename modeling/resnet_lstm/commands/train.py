@@ -33,7 +33,7 @@ from ..training import (
     is_finished,
     train_classifier,
 )
-from .config_file import arguments_of, write_config
+from .config_file import arguments_of, config_text
 from .parser import CommandParser, add_fields, add_switch, positive
 from .shared_options import add_backbone, add_computing_options, add_dataset
 
@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if args.train_backbone:
         args.unfreeze = "all"
     tuning = _settings(TuningSettings, args)
+    repeated = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
     trained = train_classifier(
         open_dataset(args.dataset),
         args.output,
@@ -142,10 +143,9 @@ def run(args: argparse.Namespace) -> int:
         base_model=None if Path(args.backbone).exists() else args.backbone,
         train_baseline=args.baseline and tuning.unfreeze == "none",
         tuning=tuning,
+        texts={CONFIG_FILE: config_text(CONFIG_FILE, "train", repeated)},
     )
     if PartialState().is_main_process:
-        settings = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
-        write_config(args.output / CONFIG_FILE, "train", settings)
         _print_result(trained, args.output)
     return 0
 

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
+from ..whole_file import held
+
 SPLITS = ("train", "validation", "test")
 METADATA_FILE = "metadata.csv"
 INFO_FILE = "dataset.json"
@@ -215,21 +217,34 @@ def require_free_target(target: str | Path, *, overwrite: bool) -> Path:
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """A new, empty `<target>.incomplete` that takes the place of `target` when the block ends without an error."""
+    """A new, empty `<target>.incomplete` that takes the place of `target` when the block ends without an error.
+
+    Raises:
+        InUseError: Another process is making `target`.
+    """
     staging = target.with_name(target.name + ".incomplete")
     replaced = target.with_name(target.name + ".replaced")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    if target.exists():
+    staging.mkdir(parents=True, exist_ok=True)
+    with held(staging):
+        for left_by_a_killed_process in staging.iterdir():
+            _remove(left_by_a_killed_process)
+        try:
+            yield staging
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        if target.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            target.rename(replaced)
+        staging.rename(target)
         shutil.rmtree(replaced, ignore_errors=True)
-        target.rename(replaced)
-    staging.rename(target)
-    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def file_sha256(path: Path) -> str:

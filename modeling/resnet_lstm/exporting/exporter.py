@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from ..inference.loading import load_model
 from ..inference.runtimes import load_graph
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..whole_file import held
 from .agreement import measure_agreement
 from .clip_selection import select_clips
 from .graphs import save_onnx, save_openvino, to_onnx, to_openvino
@@ -35,6 +37,7 @@ FLOAT32_TOLERANCE = 1e-3
 # Frames of one clip look alike: a few of each say of its ranges what all would, and leave time for more clips.
 _CALIBRATION_FRAMES = 2
 
+_STAGING_PREFIX = ".export-"
 _CONVERT = {"onnx": to_onnx, "openvino": to_openvino}
 _SAVE = {"onnx": save_onnx, "openvino": save_openvino}
 _PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
@@ -78,6 +81,7 @@ def export_model(
     Raises:
         ImportError: The extra that the format needs is not installed.
         OSError: There is no such model.
+        InUseError: Another process is exporting it to the same format.
         ValueError: int8 was asked for without training clips, or the graph does not compute what the model does.
     """
     settings = settings or ExportSettings()
@@ -102,7 +106,7 @@ def export_model(
 
     target = model_dir / Path(export.files[0]).parent
     target.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as staging:
+    with held(target), _staging(target) as staging:
         written = [Path(staging) / Path(file).name for file in export.files]
         _SAVE[export.format](graph, written[0])
         check = _check(model, processor, export, written[0], folder, settings)
@@ -122,6 +126,15 @@ def export_model(
             path.replace(target / path.name)
         (Path(staging) / "record.json").replace(model_dir / export.record_file)
     return record
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[str]:
+    """A temporary folder in `target`, whose others were left by processes that were killed."""
+    for left in target.glob(f"{_STAGING_PREFIX}*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=target, prefix=_STAGING_PREFIX) as staging:
+        yield staging
 
 
 class _PixelValues(Sequence[np.ndarray]):

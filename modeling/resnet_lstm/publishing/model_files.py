@@ -44,7 +44,7 @@ PUBLISHED = (
 )
 REQUIRED = (CONFIG_FILE, "model.safetensors", "video_preprocessor_config.json", METRICS_FILE)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
-UNFINISHED = ("checkpoint*", "refit", "best.safetensors")
+UNFINISHED = ("checkpoint*", "refit", "best.safetensors", "unfinished")
 
 
 def prepare_model(

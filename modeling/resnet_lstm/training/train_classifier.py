@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,10 @@ from ..evaluation.evaluate_model import evaluate_model
 from ..features import UNIFORM
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..whole_file import write_texts
 from .frame_rate import clip_frame_rate
 from .loop import TrainingResult
-from .output_directory import BASELINE_FOLDER, prepare_output, remove_checkpoints
+from .output_directory import BASELINE_FOLDER, output_of_run, remove_checkpoints
 from .run import Run
 from .run_card import write_card
 from .run_options import RunOptions
@@ -70,6 +72,7 @@ def train_classifier(
     base_model: str | None = None,
     train_baseline: bool = True,
     tuning: TuningSettings | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> TrainedClassifier:
     """Train, keep the best epoch, score it once on the test split, and write everything down.
 
@@ -90,10 +93,12 @@ def train_classifier(
         train_baseline: Also train the order-blind baseline, the same model without its LSTM, to stand beside it; on
             the pretrained backbone, as it is.
         tuning: Whether and how the backbone is tuned; by default it is not.
+        texts: Further files for the directory, by name.
 
     Raises:
         DatasetError: There is but one class, or a split that is needed has no clip that can be decoded.
         ValueError: A model that comes with its backbone unfrozen shall be tuned.
+        InUseError: Another process trains into `output_dir`.
         OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
         ResumeError: The checkpoint there is of another run.
     """
@@ -112,60 +117,76 @@ def train_classifier(
             split_batches=True, use_seedable_sampler=True, data_seed=settings.seed, non_blocking=True
         ),
     )
-    if accelerator.is_main_process:
-        prepare_output(output_dir, resume=options.resume, overwrite=options.overwrite)
-    accelerator.wait_for_everyone()
-    if options.report_to:
-        accelerator.init_trackers("resnet-lstm", config={**asdict(settings), "split_scheme": folder.split_scheme})
-
-    tuning = tuning or TuningSettings()
     run = Run(folder, processor, settings, options, accelerator)
-    accelerator.print(describe(accelerator.device, run.precision), file=sys.stderr)
-    build = partial(_build, run, build_model, clip_frame_rate(folder, processor.num_frames))
-    model, result = _train(run, build(head or {}), output_dir)
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.enter_context(output_of_run(output_dir, resume=options.resume, overwrite=options.overwrite))
+        accelerator.wait_for_everyone()
+        if options.report_to:
+            accelerator.init_trackers("resnet-lstm", config={**asdict(settings), "split_scheme": folder.split_scheme})
+        accelerator.print(describe(accelerator.device, run.precision), file=sys.stderr)
+        tuning = tuning or TuningSettings()
+        trained = _train_and_write(run, build_model, output_dir, head or {}, base_model, train_baseline, tuning)
+        if accelerator.is_main_process:
+            write_texts(output_dir, texts or {})
+            remove_checkpoints(output_dir)
+        accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return trained
+
+
+def _train_and_write(
+    run: Run,
+    build_model: Callable[..., ResNetLSTMForVideoClassification],
+    output_dir: Path,
+    head: Mapping[str, Any],
+    base_model: str | None,
+    train_baseline: bool,
+    tuning: TuningSettings,
+) -> TrainedClassifier:
+    """All between the preparation of the directory and the removal of the checkpoints; see `train_classifier`."""
+    build = partial(_build, run, build_model, clip_frame_rate(run.folder, run.processor.num_frames))
+    model, result = _train(run, build(head), output_dir)
     outcome = None
     if tuning.unfreeze != "none":
         check_can_tune(run, model, tuning)
         frozen = Candidate(model, result)
-        kept, outcome = tune(run, frozen, partial(build, head or {}), tuning, output_dir)
+        kept, outcome = tune(run, frozen, partial(build, head), tuning, output_dir)
         model, result = kept.model, kept.result
     baseline_model = None
     if train_baseline and model.config.num_lstm_layers:
         baseline_dir = output_dir / BASELINE_FOLDER
-        if accelerator.is_main_process:
+        if run.accelerator.is_main_process:
             baseline_dir.mkdir(exist_ok=True)
-        accelerator.wait_for_everyone()
-        baseline_head = {**(head or {}), "num_lstm_layers": 0, "temporal_change": False}
+        run.accelerator.wait_for_everyone()
+        baseline_head = {**head, "num_lstm_layers": 0, "temporal_change": False}
         baseline_model, _ = _train(run, build(baseline_head), baseline_dir, "baseline/")
-    if folder.clips("test") and model.resnet_lstm.backbone_is_frozen:
+    if run.folder.clips("test") and model.resnet_lstm.backbone_is_frozen:
         # All processes share this work; the scoring, which one of them does, then finds the features in the cache.
         run.extracted(run.labelled_clips("test", model.config), model, run.feature_cache(model), [UNIFORM])
 
     report = baseline = None
     name = output_dir.resolve().name  # also of "."
-    if accelerator.is_main_process:
+    if run.accelerator.is_main_process:
         model.save_pretrained(output_dir)
-        processor.save_pretrained(output_dir)
+        run.processor.save_pretrained(output_dir)
         if result.history:
             plot_training_curves(
                 output_dir / "training_curves.png",
                 result.history,
                 best_epoch=result.best_epoch,
                 start=result.start,
-                title=f"{name}, split {folder.split_scheme}",
+                title=f"{name}, split {run.folder.split_scheme}",
             )
-        if folder.clips("test"):
+        if run.folder.clips("test"):
             report = _score(run, model, name)
             report.write(output_dir)
             if baseline_model is not None:
                 baseline = _score(run, baseline_model, "mean of frames")
                 baseline.write(output_dir / BASELINE_FOLDER)
             of_tuning = {} if outcome is None else outcome.in_words()
-            write_card(output_dir, model, folder, report, baseline, settings, result, base_model, of_tuning)
-        remove_checkpoints(output_dir)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return TrainedClassifier(model, processor, report, baseline, result, outcome)
+            write_card(output_dir, model, run.folder, report, baseline, run.settings, result, base_model, of_tuning)
+    return TrainedClassifier(model, run.processor, report, baseline, result, outcome)
 
 
 def _check_trackers(names: Sequence[str]) -> None:
