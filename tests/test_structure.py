@@ -54,3 +54,24 @@ def test_parts_know_only_what_lies_below_them(part: str) -> None:
 
 def test_every_part_is_under_the_walls() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(MAY_KNOW)
+
+
+# A file or a function that is longer is read by nobody as a whole.
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 60  # without its docstring
+LONGER_FILES = {"modeling_resnet_lstm.py"}  # as in transformers, the classes of a model are in one file
+SOURCES = [path for folder in ("modeling", "space", "scripts") for path in (PACKAGE.parents[1] / folder).rglob("*.py")]
+
+
+def test_no_file_is_too_long_to_be_read() -> None:
+    assert {path.name for path in SOURCES if len(path.read_text().splitlines()) > MOST_LINES_OF_A_FILE} == LONGER_FILES
+
+
+def test_no_function_is_too_long_to_be_read() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                lines = first.lineno - node.body[0].lineno if first is not node.body[0] else 0
+                assert node.end_lineno is not None
+                assert node.end_lineno - node.lineno + 1 - lines <= MOST_LINES_OF_A_FUNCTION, f"{path}: {node.name}"

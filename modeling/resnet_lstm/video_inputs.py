@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.video_utils import VideoMetadata, is_valid_video, make_batched_videos
+from transformers.video_utils import VideoMetadata, is_valid_video, make_batched_metadata, make_batched_videos
 
 from .video_damage import Damage
 from .video_decoding import probe_video, segment_positions
@@ -147,3 +147,17 @@ def decoder_frames(decoder: Any, num_frames: int | None) -> torch.Tensor:
     moments = [begin + float(p) * (end - begin) + _MOMENT_SECONDS for p in segment_positions(num_frames)]
     frames = decoder.get_frames_played_at(moments).data
     return frames
+
+
+def metadata_of(videos: list[Any], video_metadata: Any) -> list[VideoMetadata | None]:
+    """What was told of each video; None where nothing was.
+
+    Raises:
+        ValueError: Something was told of a file or a decoder, which tell it themselves.
+    """
+    if video_metadata is None:
+        return [None] * len(videos)
+    if any(is_file(video) or is_decoder(video) for video in videos):
+        raise ValueError("video_metadata: a video file tells this itself, give it for frames alone.")
+    all_metadata: list[VideoMetadata | None] = make_batched_metadata(videos, video_metadata)
+    return all_metadata

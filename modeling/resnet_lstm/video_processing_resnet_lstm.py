@@ -22,7 +22,7 @@ from transformers.image_utils import (
 )
 from transformers.processing_utils import Unpack, VideosKwargs
 from transformers.video_processing_utils import BaseVideoProcessor
-from transformers.video_utils import VideoMetadata, make_batched_metadata
+from transformers.video_utils import VideoMetadata
 
 from .video_damage import Damage
 from .video_decoding import sample_frame_indices, sample_video
@@ -34,6 +34,7 @@ from .video_inputs import (
     file_metadata,
     is_decoder,
     is_file,
+    metadata_of,
     readable_twice,
     source_of,
 )
@@ -111,7 +112,7 @@ class ResNetLSTMVideoProcessor(BaseVideoProcessor):
         settings: dict[str, Any] = dict(kwargs)
         self._refuse_what_is_not_done(settings)
         videos = as_list(videos)
-        all_metadata = _metadata_of(videos, settings.pop("video_metadata", None))
+        all_metadata = metadata_of(videos, settings.pop("video_metadata", None))
         num_frames, fps = self._wanted_frames(settings)
         return_metadata = settings.pop("return_metadata", self.return_metadata)
         return_tensors = settings.pop("return_tensors", None)
@@ -387,16 +388,6 @@ def _num_frames_at(fps: float, metadata: VideoMetadata) -> int:
         raise ValueError(f"fps={fps}: the rate of the frames is not known, give it in video_metadata.")
     # Rounded first: 205 frames at 25 a second, 15 of them a second, are 122.99999999999999.
     return max(1, int(round(metadata.total_num_frames / metadata.fps * fps, 6)))
-
-
-def _metadata_of(videos: list[Any], video_metadata: Any) -> list[VideoMetadata | None]:
-    """What was told of each video; None where nothing was."""
-    if video_metadata is None:
-        return [None] * len(videos)
-    if any(is_file(video) or is_decoder(video) for video in videos):
-        raise ValueError("video_metadata: a video file tells this itself, give it for frames alone.")
-    all_metadata: list[VideoMetadata | None] = make_batched_metadata(videos, video_metadata)
-    return all_metadata
 
 
 __all__ = ["ResNetLSTMVideoProcessor"]

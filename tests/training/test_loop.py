@@ -15,8 +15,9 @@ from resnet_lstm.data import VideoFolder
 from resnet_lstm.features import UNIFORM, FeatureCache, View, clip_files, extract_features
 from resnet_lstm.training import DivergenceError, ResumeError, TrainingResult, TrainingSettings
 from resnet_lstm.training.checkpoint import load_tensors, trained_weights
+from resnet_lstm.training.class_weights import class_weights
 from resnet_lstm.training.datasets import ClipDataset, FeatureDataset
-from resnet_lstm.training.loop import CHECKPOINT_FILE, LOG_FILE, TrainingLoop, class_weights, parameter_groups
+from resnet_lstm.training.loop import CHECKPOINT_FILE, LOG_FILE, TrainingLoop, parameter_groups
 
 SETTINGS = TrainingSettings(
     num_train_epochs=4,

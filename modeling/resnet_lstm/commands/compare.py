@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,73 +105,112 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@dataclass(frozen=True)
+class _Comparison:
+    """What all comparisons are made of."""
+
+    args: argparse.Namespace
+    clips: LabelledClips
+    folds: list[Fold]
+    features: FeaturesInMemory
+
+    @property
+    def seeds(self) -> range:
+        return range(self.args.num_seeds)
+
+    @property
+    def title(self) -> str:
+        groups = len(set(self.clips.groups))
+        return f"{len(self.clips)} clips of {groups} groups, {self.args.num_folds} folds, {self.args.num_seeds} seeds"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "dataset": Path(self.args.dataset).name,
+            "splits": self.args.splits,
+            "clips": len(self.clips),
+            "groups": len(set(self.clips.groups)),
+            "folds": self.args.num_folds,
+            "seeds": self.args.num_seeds,
+        }
+
+    def scores(self, name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> CrossValidation:
+        """What a recipe scores on folds."""
+        args = self.args
+        return cross_validate(name, RECIPES[name], self.clips, folds, seeds, self.features, args.backbone, args.output)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train all that is not trained yet, and print the table."""
     clips = LabelledClips.of(open_dataset(args.dataset), args.splits)
-    folds = group_folds(clips, args.num_folds)
     model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(best_device())
     processor = ResNetLSTMVideoProcessor()
     cache = FeatureCache(args.cache_dir, model, processor, args.precision)
     num_views = max(RECIPES[name].num_views for name in args.recipes)
     extract_features(model, processor, cache, clips.files, training_views(num_views))
-    features = FeaturesInMemory(cache)
-    seeds = range(args.num_seeds)
-    title = f"{len(clips)} clips of {len(set(clips.groups))} groups, {args.num_folds} folds, {args.num_seeds} seeds"
-
-    def scores(name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> CrossValidation:
-        return cross_validate(name, RECIPES[name], clips, folds, seeds, features, args.backbone, args.output)
-
-    facts = {
-        "dataset": Path(args.dataset).name,
-        "splits": args.splits,
-        "clips": len(clips),
-        "groups": len(set(clips.groups)),
-        "folds": args.num_folds,
-        "seeds": args.num_seeds,
-    }
+    comparison = _Comparison(args, clips, group_folds(clips, args.num_folds), FeaturesInMemory(cache))
     if args.unknown:
-        trials = []
-        for seed in seeds:
-            left_out = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
-            trials += leave_out_classes(
-                WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, folds, left_out, seed, features, args.backbone, args.output
-            )
-        result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
-        result.write(args.output, facts, f"{title},\na fifth of the classes left out of each")
-        print(result.to_markdown())
-        return 0
-    if args.teach:
-        taught = TaughtResult(
-            [
-                teach_left_out_classes(
-                    *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, folds[number % len(folds)], classes, TAUGHT_CLIPS),
-                    *(seed, features, args.backbone, args.output),
-                )
-                for seed in seeds
-                for number, classes in enumerate(class_folds(clips.labels, NUM_CLASS_FOLDS, seed))
-            ],
-            TAUGHT_CLIPS,
-        )
-        taught.write(args.output, facts)
-        print(taught.to_markdown())
-        return 0
-    if args.few_clips:
-        points = []
-        for size in (*FEW_CLIPS, None):
-            for name in args.recipes:
-                of_seeds = [
-                    scores(name, folds if size is None else reduced_folds(folds, clips, size, seed), [seed])
-                    for seed in seeds
-                ]
-                logits = np.concatenate([of_seed.logits["as filmed"] for of_seed in of_seeds])
-                points.append(FewClipsPoint.of(name, size, logits, clips))
-        write_few_clips(points, args.output, title)
-        print(few_clips_markdown(points))
-        return 0
-    results = {name: scores(name, folds, seeds) for name in args.recipes}
-    rows = compare(results, RECIPES, clips, args.baseline)
-    write_table(rows, {**facts, "baseline": args.baseline}, args.output)
-    plot_gains(args.output / "gains.png", rows, args.baseline, title)
-    print(to_markdown(rows))
-    print(f"figures and picture: {args.output}")
+        print(_leave_classes_out(comparison))
+    elif args.teach:
+        print(_teach_classes(comparison))
+    elif args.few_clips:
+        print(_train_on_few_clips(comparison))
+    else:
+        print(_compare_recipes(comparison))
+        print(f"figures and picture: {args.output}")
     return 0
+
+
+def _leave_classes_out(comparison: _Comparison) -> str:
+    args, clips = comparison.args, comparison.clips
+    trials = []
+    for seed in comparison.seeds:
+        left_out = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
+        trials += leave_out_classes(
+            *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, comparison.folds, left_out),
+            *(seed, comparison.features, args.backbone, args.output),
+        )
+    result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
+    result.write(args.output, comparison.facts, f"{comparison.title},\na fifth of the classes left out of each")
+    return result.to_markdown()
+
+
+def _teach_classes(comparison: _Comparison) -> str:
+    args, clips, folds = comparison.args, comparison.clips, comparison.folds
+    taught = TaughtResult(
+        [
+            teach_left_out_classes(
+                *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, folds[number % len(folds)], classes, TAUGHT_CLIPS),
+                *(seed, comparison.features, args.backbone, args.output),
+            )
+            for seed in comparison.seeds
+            for number, classes in enumerate(class_folds(clips.labels, NUM_CLASS_FOLDS, seed))
+        ],
+        TAUGHT_CLIPS,
+    )
+    taught.write(args.output, comparison.facts)
+    return taught.to_markdown()
+
+
+def _train_on_few_clips(comparison: _Comparison) -> str:
+    args, clips, folds = comparison.args, comparison.clips, comparison.folds
+    points = []
+    for size in (*FEW_CLIPS, None):
+        for name in args.recipes:
+            of_seeds = [
+                comparison.scores(name, folds if size is None else reduced_folds(folds, clips, size, seed), [seed])
+                for seed in comparison.seeds
+            ]
+            logits = np.concatenate([of_seed.logits["as filmed"] for of_seed in of_seeds])
+            points.append(FewClipsPoint.of(name, size, logits, clips))
+    write_few_clips(points, args.output, comparison.title)
+    return few_clips_markdown(points)
+
+
+def _compare_recipes(comparison: _Comparison) -> str:
+    args = comparison.args
+    results = {name: comparison.scores(name, comparison.folds, comparison.seeds) for name in args.recipes}
+    rows = compare(results, RECIPES, comparison.clips, args.baseline)
+    write_table(rows, {**comparison.facts, "baseline": args.baseline}, args.output)
+    plot_gains(args.output / "gains.png", rows, args.baseline, comparison.title)
+    return to_markdown(rows)

@@ -29,9 +29,10 @@ from ..evaluation.calibration import fit_temperature
 from ..evaluation.order import ORDERS, in_order
 from ..features import UNIFORM, ClipFile, FeaturesInMemory, clip_files, training_views
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..training.class_weights import class_weights
 from ..training.datasets import FeatureDataset
 from ..training.frozen_backbone import GroupedFeatures, train_head
-from ..training.loop import TrainingLoop, TrainingResult, class_weights
+from ..training.loop import TrainingLoop, TrainingResult
 from ..whole_file import written_whole
 from .recipes import Recipe
 

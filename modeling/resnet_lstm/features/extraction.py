@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..data.video_folder import VideoFolder, file_sha256
 from ..feeding import (
+    ClipPictures,
     DeviceFeeder,
     HalvingBatches,
     PictureRequest,
@@ -125,14 +127,37 @@ def extract_features(
     num_workers = default_num_workers(device) if num_workers is None else num_workers
     batch_size = default_batch_size(device) if batch_size is None else batch_size
     was_training = model.training
-    feeder, compute = DeviceFeeder(processor, device), HalvingBatches(cache.reader(model))
     requests = (PictureRequest(job.clip.path, job.view.generator(job.clip.sha256)) for job in jobs)
     batches = load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers)
+    with tqdm(total=len(jobs), unit="clip", desc="features", disable=not _is_main(state)) as progress:
+        _compute(model, processor, cache, jobs, batches, result, progress)
+    model.train(was_training)
+    if state is not None:
+        results: list[Extraction] = gather_object([result])
+        result.extracted = sum(share.extracted for share in results)
+        result.failed = {path: cause for share in results for path, cause in share.failed.items()}
+        result.damaged = {path: damage for share in results for path, damage in share.damaged.items()}
+    if result.damaged:
+        path, damage = min(result.damaged.items())
+        logger.warning(
+            "%d clips are damaged and were read in part, for example %s: %s", len(result.damaged), path, damage
+        )
+    return result
+
+
+def _compute(
+    model: ResNetLSTMModel,
+    processor: ResNetLSTMVideoProcessor,
+    cache: FeatureCache | MapCache,
+    jobs: Sequence[_Job],
+    batches: Iterable[list[ClipPictures | UnreadableClip]],
+    result: Extraction,
+    progress: tqdm[Any],
+) -> None:
+    """Read the pictures of jobs, which come in batches in the same order, and write down what comes of it."""
+    feeder, compute = DeviceFeeder(processor, model.device), HalvingBatches(cache.reader(model))
     remaining = iter(jobs)
-    with (
-        tqdm(total=len(jobs), unit="clip", desc="features", disable=not _is_main(state)) as progress,
-        _Writer(cache) as writer,
-    ):
+    with _Writer(cache) as writer:
         for batch in batches:
             decoded, pictures = [], []
             for job, loaded in zip(itertools.islice(remaining, len(batch)), batch, strict=True):
@@ -150,18 +175,6 @@ def extract_features(
                     writer.write(decoded, compute(pixel_values))
                 result.extracted += len(decoded)
             progress.update(len(batch))
-    model.train(was_training)
-    if state is not None:
-        results: list[Extraction] = gather_object([result])
-        result.extracted = sum(share.extracted for share in results)
-        result.failed = {path: cause for share in results for path, cause in share.failed.items()}
-        result.damaged = {path: damage for share in results for path, damage in share.damaged.items()}
-    if result.damaged:
-        path, damage = min(result.damaged.items())
-        logger.warning(
-            "%d clips are damaged and were read in part, for example %s: %s", len(result.damaged), path, damage
-        )
-    return result
 
 
 def _is_main(state: PartialState | None) -> bool:

@@ -11,9 +11,10 @@ import torch
 from ..features import UNIFORM, FeaturesInMemory, training_views
 from ..feeding import default_num_workers
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .class_weights import class_weights
 from .datasets import ClipDataset, FeatureDataset
 from .frozen_backbone import GroupedFeatures, train_head
-from .loop import TrainingLoop, TrainingResult, class_weights
+from .loop import TrainingLoop, TrainingResult
 from .run import Run, decodable
 
 
