@@ -36,6 +36,7 @@ REMOTE_CODE = (
     "known_score",
     "modeling_resnet_lstm",
     "video_damage",
+    "hdr_tone_mapping",
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",

@@ -42,6 +42,7 @@ COMPLETE = {
     "training_curves.png",
     "training_log.jsonl",
     "video_damage.py",
+    "hdr_tone_mapping.py",
     "video_decoding.py",
     "video_inputs.py",
     "video_preprocessor_config.json",
