@@ -2,9 +2,9 @@
 
 A frame of PQ or HLG (ITU-R BT.2100, https://www.itu.int/rec/R-REC-BT.2100) is turned into the light that a display of
 1,000 cd/m² shows, and its colours into those of BT.709 (BT.2087). Highlights are rolled off (BT.2390, section 5.4.1)
-so that HDR's reference white of 203 cd/m² (BT.2408) comes near the white of ordinary video and 1,000 cd/m² is that white;
-below the roll-off's knee light stays as it is, in relation to reference white. The outcome is the signal of a BT.1886
-display.
+so that HDR's reference white of 203 cd/m² (BT.2408) comes near the white of ordinary video and 1,000 cd/m² is that
+white; below the roll-off's knee light stays as it is, in relation to reference white. The outcome is the signal of a
+BT.1886 display.
 """
 
 from __future__ import annotations
@@ -115,8 +115,13 @@ def _of_step() -> np.ndarray:
 @cache
 def _pq_light() -> np.ndarray:
     """BT.2100's EOTF of PQ at each code, in cd/m²."""
-    power = (np.arange(_CODES) / (_CODES - 1)) ** (1 / _M2)
-    return np.float32(_PQ_PEAK * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
+    return _light_of_pq(np.arange(_CODES) / (_CODES - 1)).astype(np.float32)
+
+
+def _light_of_pq(signal: np.ndarray) -> np.ndarray:
+    """The EOTF of PQ, from 0 to 1 to cd/m²."""
+    power = signal ** (1 / _M2)
+    return _PQ_PEAK * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
 
 
 def _pq_signal(light: np.ndarray | float) -> np.ndarray:
@@ -129,7 +134,7 @@ def _pq_signal(light: np.ndarray | float) -> np.ndarray:
 def _hlg_scene_light() -> np.ndarray:
     """BT.2100's inverse OETF of HLG at each code, from 0 to 1."""
     signal = np.arange(_CODES) / (_CODES - 1)
-    return np.float32(np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - _C) / _A) + _B) / 12))
+    return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - _C) / _A) + _B) / 12).astype(np.float32)
 
 
 @cache
@@ -142,13 +147,11 @@ def _roll_off() -> np.ndarray:
     knee = 1.5 * target - 0.5
     t = (signal - knee) / (1 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * target
-    mapped = np.where(signal < knee, signal, spline) * source_peak
-    power = mapped ** (1 / _M2)
-    shown = _PQ_PEAK * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
-    return np.float32(np.divide(shown, light, out=np.ones(_CODES), where=light > 0))
+    shown = _light_of_pq(np.where(signal < knee, signal, spline) * source_peak)
+    return np.divide(shown, light, out=np.ones(_CODES), where=light > 0).astype(np.float32)
 
 
 @cache
 def _signal() -> np.ndarray:
     """The inverse of BT.1886's EOTF at each step, as 8-bit codes of full range."""
-    return np.uint8(255 * _of_step() ** (1 / _BT1886_GAMMA) + 0.5)
+    return (255 * _of_step() ** (1 / _BT1886_GAMMA) + 0.5).astype(np.uint8)
