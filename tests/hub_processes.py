@@ -91,7 +91,7 @@ class Publisher:
     def close(self) -> None:
         for pipe in self._pipes():
             pipe.close()
-        self._process.wait(10)
+        self._process.wait(120)
 
     def _pipes(self) -> tuple[IO[Any], IO[Any]]:
         assert self._process.stdin is not None

@@ -492,7 +492,7 @@ def running_hub(root: Path) -> Iterator[LoopbackHub]:
             yield hub
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(120)
 
 
 class _Answer(Exception):  # noqa: N818 - not an error of this program

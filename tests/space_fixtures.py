@@ -80,7 +80,7 @@ def running_space(model: Path, folder: Path, *arguments: str, app: Path = APP, *
         yield space
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _wait_until_it_answers(space: RunningSpace) -> None:
@@ -88,7 +88,7 @@ def _wait_until_it_answers(space: RunningSpace) -> None:
         if space.process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(space.url, timeout=10):  # noqa: S310 - this machine
+            with urllib.request.urlopen(space.url, timeout=60):  # noqa: S310 - this machine
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -18,7 +18,7 @@ from hostile_videos import CONTAINERS_AND_CODECS, Pipe, Timed, cut, every_frame,
 from resnet_lstm import VideoDecodingError, decode_video, probe_video
 from resnet_lstm.video_decoding import sample_frame_indices
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 NUM_FRAMES = 24
 

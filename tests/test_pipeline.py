@@ -39,6 +39,7 @@ REMOTE_CODE = (
     "modeling_resnet_lstm",
     "torchvision_weights",
     "video_damage",
+    "hdr_tone_mapping",
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",

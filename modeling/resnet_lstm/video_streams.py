@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from .hdr_tone_mapping import is_hdr, tone_mapped
 from .video_damage import Damage
 from .video_sources import VideoDecodingError, VideoSource, kind_of, readable, source_name
 
@@ -168,9 +169,14 @@ class ToPicture:
             self.display_matrix = None if matrix is None else np.frombuffer(matrix, np.int32).reshape(3, 3).copy()
             # A stream may change its size on the way; its pictures keep that of the first.
             self.size = frame.width, frame.height
-        # Bicubic is what FFmpeg itself takes for the colours between two samples of more than 8 bits.
-        picture = self.reformatter.reformat(frame, *self.size, format="rgb24", interpolation="BICUBIC").to_ndarray()
+        picture = self._in_ordinary_range(frame, *self.size)
         return picture if self.display_matrix is None else _upright(picture, self.display_matrix)
+
+    def _in_ordinary_range(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        if is_hdr(frame):
+            return tone_mapped(frame, self.reformatter, width, height)
+        # Bicubic is what FFmpeg itself takes for the colours between two samples of more than 8 bits.
+        return self.reformatter.reformat(frame, width, height, format="rgb24", interpolation="BICUBIC").to_ndarray()
 
 
 def _upright(picture: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:

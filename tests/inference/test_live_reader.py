@@ -28,11 +28,11 @@ def test_a_late_reader_gets_the_newest_frame_and_the_others_are_dropped() -> Non
         for number in range(20):
             if number == 10:
                 produced.set()
-                go_on.wait(10)
+                go_on.wait(120)
             yield number / 10, video_frame(number)
 
     frames = NewestFrames(camera(), fps=10)
-    assert produced.wait(10)
+    assert produced.wait(120)
     reader = iter(frames)
     first = next(reader)
     assert (first.seconds, int(first.picture.mean())) == (pytest.approx(0.9), 9)
@@ -51,7 +51,7 @@ def test_frames_come_at_the_rate_that_is_asked_for() -> None:
     def camera() -> Iterator[tuple[float, av.VideoFrame]]:
         for number in range(100):
             if number % 10 == 0:
-                assert taken.acquire(timeout=10)
+                assert taken.acquire(timeout=120)
             yield number / 30, video_frame(number)
 
     seconds = []

@@ -155,7 +155,7 @@ def test_no_file_of_the_server_is_served(space: RunningSpace, trained_model: Pat
 
 def test_an_oversize_upload_is_refused_before_it_is_read(space: RunningSpace) -> None:
     address = urllib.parse.urlparse(space.url)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=120) as connection:
         connection.sendall(
             b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 200000000\r\n"
             b"Content-Type: multipart/form-data; boundary=line\r\n\r\n"

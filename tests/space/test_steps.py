@@ -47,8 +47,8 @@ def test_the_next_work_is_done_by_the_same_thread() -> None:
 
 def test_two_works_at_once_do_not_wait_for_each_other() -> None:
     both = threading.Barrier(2)
-    first = in_steps("Working", lambda _: both.wait(10))
-    second = in_steps("Working", lambda _: both.wait(10))
+    first = in_steps("Working", lambda _: both.wait(120))
+    second = in_steps("Working", lambda _: both.wait(120))
     next(first)
     next(second)
     assert {list(first)[-1], list(second)[-1]} == {0, 1}

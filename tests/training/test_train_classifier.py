@@ -45,6 +45,7 @@ COMPLETE = {
     "training_log.jsonl",
     "torchvision_weights.py",
     "video_damage.py",
+    "hdr_tone_mapping.py",
     "video_decoding.py",
     "video_inputs.py",
     "video_preprocessor_config.json",

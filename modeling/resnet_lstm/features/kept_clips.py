@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..device_precision import backbone_dtype, precision_name
 from ..modeling_resnet_lstm import ResNetLSTMModel
@@ -121,7 +121,8 @@ class KeptClips:
         path.parent.mkdir(exist_ok=True)
         kept = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         with written_whole(path) as temporary:
-            save_file(kept, temporary, metadata={"sha256": _checksum(kept)})
+            # Not by `save_file`, which writes another temporary file, of which nobody knows after a kill.
+            temporary.write_bytes(save(kept, metadata={"sha256": _checksum(kept)}))
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:

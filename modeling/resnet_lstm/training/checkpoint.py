@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ..whole_file import written_whole
@@ -21,7 +21,8 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, 
     """Write tensors and a JSON-able state as one file that appears whole or not at all."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
-        save_file(on_cpu, temporary, metadata={"state": json.dumps(state)})
+        # Not by `save_file`, which writes another temporary file, of which nobody knows after a kill.
+        temporary.write_bytes(save(on_cpu, metadata={"state": json.dumps(state)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

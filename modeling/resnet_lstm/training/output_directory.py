@@ -98,4 +98,7 @@ def remove_checkpoints(output_dir: Path) -> None:
             for left_by_a_killed_process in directory.glob(f".{name}.*"):
                 left_by_a_killed_process.unlink()
             (directory / name).unlink(missing_ok=True)
+    # Of safetensors, which was killed as it wrote the model.
+    for left_by_a_killed_process in output_dir.glob(".tmp??????"):
+        left_by_a_killed_process.unlink()
     (output_dir / UNFINISHED_FILE).unlink(missing_ok=True)
