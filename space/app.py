@@ -22,8 +22,9 @@ from starlette.middleware import Middleware
 from about_view import about_view, known_actions_view
 from classify_tab import ClassifyTab
 from engine import Engine
-from limits import MAX_UPLOAD_BYTES
+from limits import MAX_MODEL_BYTES
 from live_tab import LiveTab
+from teach_tab import TeachTab
 from timeline_tab import TimelineTab
 from uploads import UploadGate, Uploads
 from video_input import SILENT_PREVIEWS
@@ -60,6 +61,9 @@ def build_page(engine: Engine, uploads: Uploads, examples: Path) -> gr.Blocks:
             TimelineTab(engine, uploads, examples).build()
         with gr.Tab("Live"):
             LiveTab(engine, uploads).build()
+        if engine.can_be_taught:
+            with gr.Tab("Teach"):
+                TeachTab(engine, uploads).build()
         with gr.Tab("About") as tab:
             tab.select(about, None, [html(), gr.Markdown(elem_classes="rl-limits")], api_name="about")
     return page
@@ -101,13 +105,13 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="resnet-lstm-space-", ignore_cleanup_errors=True) as folder:
         files = Path(folder) / "files"
         os.environ["GRADIO_TEMP_DIR"] = str(files)
-        uploads = Uploads(files, MAX_UPLOAD_BYTES)
+        uploads = Uploads(files, MAX_MODEL_BYTES)
         uploads.start_sweeping()
         engine.start_loading()
         page = build_page(engine, uploads, Path(folder) / "examples")
         page.queue(max_size=QUEUE_SIZE).launch(
             server_port=args.port,
-            max_file_size=MAX_UPLOAD_BYTES,
+            max_file_size=MAX_MODEL_BYTES,
             mcp_server=args.mcp,
             theme=theme(),
             css_paths=STYLE,

@@ -17,12 +17,9 @@ from steps import Progress
 from uploads import Uploads
 from video_input import video_input
 from view_parts import in_words, notice, refusal, working
-from wiring import PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to, stop_button
+from wiring import ONE_AT_A_TIME, PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to, stop_button
 
 _LABEL = "A clip of one action"
-# One at a time: two would share the same cores and both come later.
-_ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 1}
-
 # What becomes of the input, of the stop button and of the view.
 Outputs = tuple[Any, Any, Any]
 
@@ -50,17 +47,17 @@ class ClassifyTab:
         view = html(notice("The answer comes here."), elem_id="clip-answer")
         outputs = [video, stop, view]
         uploaded = [video.upload, video.stop_recording]
-        runs = [gr.on(uploaded, self._show, video, outputs, **_ONE_AT_A_TIME, **PAGE_ONLY)]
+        runs = [gr.on(uploaded, self._show, video, outputs, **ONE_AT_A_TIME, **PAGE_ONLY)]
         for name, button in buttons.items():
             show = partial(self._show_example, name)
-            runs.append(button.click(show, None, outputs, **_ONE_AT_A_TIME, **PAGE_ONLY))
+            runs.append(button.click(show, None, outputs, **ONE_AT_A_TIME, **PAGE_ONLY))
         for run in runs:
             run.then(None, js=scroll_to("clip-answer"), **PAGE_ONLY)
         stop.click(_stopped, None, outputs, cancels=runs, queue=False, **PAGE_ONLY)
 
         clip = video_input(_LABEL, MAX_CLIP_SECONDS, visible=False)
         answer = gr.JSON(visible=False, label="answer")
-        gr.Button(visible=False).click(self.classify, clip, answer, api_name="classify", **_ONE_AT_A_TIME)
+        gr.Button(visible=False).click(self.classify, clip, answer, api_name="classify", **ONE_AT_A_TIME)
 
     def classify(self, video: str) -> Iterator[dict[str, Any]]:
         """Say which action a clip of up to a minute shows, how sure that is, and what each frame adds to the decision.

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
     from resnet_lstm.feeding import ClipPictures
     from resnet_lstm.inference import ClipPrediction, LivePrediction, Timeline
+    from resnet_lstm.teaching import TaughtModel
 
 logger = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 try:
     import spaces
@@ -97,15 +100,24 @@ class Engine:
         """The model's configuration. Raises as `model` does."""
         return self.model()[0].config
 
-    def classify(self, path: str) -> Iterator[Progress | ClipPrediction]:
+    def classify(
+        self, path: str, taught: ResNetLSTMForVideoClassification | None = None
+    ) -> Iterator[Progress | ClipPrediction]:
         """What a clip shows.
+
+        Args:
+            path: The clip.
+            taught: Says so in the place of the Space's model, which it was taught from.
 
         Raises:
             VideoRefusedError: It cannot be read.
             ModelUnavailableError: The model could not be loaded.
         """
         yield from self._loading()
-        yield from self._classify(path)
+        if taught is None:
+            yield from self._classify(path)
+        else:
+            yield from self._classify_here(path, taught)
 
     def label(self, path: str, min_score: float) -> Iterator[Progress | Timeline]:
         """What happens in a video, and when. Raises as `classify` does."""
@@ -117,6 +129,70 @@ class Engine:
     ) -> tuple[LivePrediction, dict[str, torch.Tensor]]:
         """What is going on after one more frame of a camera, and what to remember. `frame` is `[H, W, 3]` uint8."""
         return self._look(frame, seconds, state)
+
+    def taught(self, model: ResNetLSTMForVideoClassification) -> TaughtEngine:
+        """What looks at a camera's frames with a model that was taught from that of this Space."""
+        return TaughtEngine(self, model)
+
+    @property
+    def can_be_taught(self) -> bool:
+        """Whether what one request makes is there for the next: the workers of ZeroGPU keep nothing."""
+        return spaces is None
+
+    def read_clip(self, path: str) -> Iterator[Progress | tuple[torch.Tensor, np.ndarray]]:
+        """What the model makes of a clip's frames, `[T, D]`, and the frames, `[T, H, W, 3]`. Raises as `classify`."""
+        from resnet_lstm.feeding import DeviceFeeder
+
+        yield from self._loading()
+        model, processor = self.model()
+
+        def work(report: Report) -> tuple[torch.Tensor, np.ndarray]:
+            import torch
+
+            report(0, None)
+            clip = _load_pictures(path, processor)
+            with torch.inference_mode():
+                pixel_values = DeviceFeeder(processor, model.device).pixel_values([clip.pictures])
+                features = model.resnet_lstm.extract_frame_features(pixel_values)[0]
+            assert clip.shown is not None  # noqa: S101 - they were asked for
+            return features.cpu(), clip.shown.numpy()
+
+        yield from self._refusing(path, in_steps(f"Looking at {processor.num_frames} frames", work))
+
+    def teach(
+        self,
+        clips: Mapping[str, Sequence[torch.Tensor]],
+        base: ResNetLSTMForVideoClassification | None,
+        *,
+        keep: bool,
+    ) -> Iterator[Progress | TaughtModel]:
+        """A model that knows these actions too, or, without `keep`, these alone.
+
+        Args:
+            clips: What `read_clip` gave of each action's clips.
+            base: What is taught; None is the model of this Space.
+            keep: Whether what it knows already stays.
+
+        Raises:
+            VideoRefusedError: It cannot be taught so.
+        """
+        from resnet_lstm.data.video_folder import DatasetError
+        from resnet_lstm.teaching import TeachingError, teach
+
+        yield from self._loading()
+        model, processor = self.model()
+
+        def work(report: Report) -> TaughtModel:
+            report(0, None)
+            taught = teach(base or model, processor, clips, replace=not keep)
+            # Nothing of it is kept twice: frames are read by the Space's own model.
+            taught.model.resnet_lstm = model.resnet_lstm
+            return taught
+
+        try:
+            yield from in_steps("Learning", work)
+        except (TeachingError, DatasetError) as error:
+            raise VideoRefusedError(str(error)) from None
 
     def _load(self) -> None:
         try:
@@ -134,23 +210,20 @@ class Engine:
             yield Progress("Waking the model")
             self._thread.join(0.5)
 
-    def _classify_here(self, path: str) -> Iterator[Progress | ClipPrediction]:
-        from resnet_lstm import VideoDecodingError
+    def _classify_here(
+        self, path: str, taught: ResNetLSTMForVideoClassification | None = None
+    ) -> Iterator[Progress | ClipPrediction]:
         from resnet_lstm.inference import predict_pictures
 
         model, processor = self.model()
 
         def work(report: Report) -> ClipPrediction:
             report(0, None)
-            return predict_pictures(model, processor, path, _load_pictures(path, processor))
+            return predict_pictures(taught or model, processor, path, _load_pictures(path, processor))
 
-        try:
-            yield from in_steps(f"Looking at {processor.num_frames} frames", work)
-        except VideoDecodingError as error:
-            raise VideoRefusedError(without_path(error, path)) from None
+        yield from self._refusing(path, in_steps(f"Looking at {processor.num_frames} frames", work))
 
     def _label_here(self, path: str, min_score: float) -> Iterator[Progress | Timeline]:
-        from resnet_lstm import VideoDecodingError
         from resnet_lstm.inference import label_timeline, open_frames, open_frames_apart
 
         model, processor = self.model()
@@ -159,19 +232,55 @@ class Engine:
         def work(report: Report) -> Timeline:
             return label_timeline(model, processor, path, min_score=min_score, progress=report, reader=reader)
 
+        yield from self._refusing(path, in_steps("Watching the video", work))
+
+    @staticmethod
+    def _refusing(path: str, steps: Iterator[Result]) -> Iterator[Result]:
+        """The steps; what cannot be decoded is refused without its path on this machine."""
+        from resnet_lstm import VideoDecodingError
+
         try:
-            yield from in_steps("Watching the video", work)
+            yield from steps
         except VideoDecodingError as error:
             raise VideoRefusedError(without_path(error, path)) from None
 
     def _look_here(
-        self, frame: np.ndarray, seconds: float, state: dict[str, torch.Tensor]
+        self,
+        frame: np.ndarray,
+        seconds: float,
+        state: dict[str, torch.Tensor],
+        taught: ResNetLSTMForVideoClassification | None = None,
     ) -> tuple[LivePrediction, dict[str, torch.Tensor]]:
         from resnet_lstm.inference import LiveSession
 
-        session = LiveSession(*self.model())
+        model, processor = self.model()
+        session = LiveSession(taught or model, processor)
         session.load_state_dict(state)
         return session.update(frame, seconds), session.state_dict()
+
+
+@dataclass(frozen=True)
+class TaughtEngine:
+    """Looks at a camera's frames with a taught model.
+
+    Attributes:
+        engine: Holds the model that it was taught from.
+        model: The taught one.
+    """
+
+    engine: Engine
+    model: ResNetLSTMForVideoClassification
+
+    @property
+    def config(self) -> ResNetLSTMConfig:
+        """The taught model's configuration."""
+        return self.model.config
+
+    def look(
+        self, frame: np.ndarray, seconds: float, state: dict[str, torch.Tensor]
+    ) -> tuple[LivePrediction, dict[str, torch.Tensor]]:
+        """As `Engine.look`."""
+        return self.engine._look_here(frame, seconds, state, self.model)
 
 
 def read_model_file(name: str, file: str) -> Path | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from engine import Engine
+    from engine import Engine, TaughtEngine
 
 TOP_K = 5
 # A frame that comes this much too early, in parts of the interval, is in time.
@@ -45,7 +45,9 @@ class LiveState:
     shown: dict[str, float] = field(default_factory=dict)
 
 
-def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | None) -> tuple[LiveState, bool]:
+def look(
+    engine: Engine | TaughtEngine, frame: np.ndarray, seconds: float, state: LiveState | None
+) -> tuple[LiveState, bool]:
     """Take one more frame, unless it comes too early: the model is to see as many a second as it was trained on.
 
     Args:
@@ -74,7 +76,7 @@ def look(engine: Engine, frame: np.ndarray, seconds: float, state: LiveState | N
     return LiveState(session, due, scores, prediction.known_score, none_of_mine, state.shown), True
 
 
-def live_record(engine: Engine, state: LiveState) -> dict[str, Any]:
+def live_record(engine: Engine | TaughtEngine, state: LiveState) -> dict[str, Any]:
     """The last prediction in plain values."""
     top = _top(engine, state)
     return {
@@ -84,7 +86,7 @@ def live_record(engine: Engine, state: LiveState) -> dict[str, Any]:
     }
 
 
-def live_view(engine: Engine, state: LiveState) -> str:
+def live_view(engine: Engine | TaughtEngine, state: LiveState) -> str:
     """The HTML of the last prediction. The bars start from where they were."""
     top = _top(engine, state)
     label, score = top[0]
@@ -100,13 +102,13 @@ def live_view(engine: Engine, state: LiveState) -> str:
 {_curve(engine, state, [name for name, _ in top[:_MAX_CURVES]])}</article>"""
 
 
-def _top(engine: Engine, state: LiveState) -> list[tuple[str, float]]:
+def _top(engine: Engine | TaughtEngine, state: LiveState) -> list[tuple[str, float]]:
     scores = state.scores[-1][1]
     id2label: Mapping[int, str] = engine.config.id2label
     return [(id2label[int(i)], float(scores[i])) for i in scores.argsort(kind="stable")[::-1][:TOP_K]]
 
 
-def _curve(engine: Engine, state: LiveState, shown: list[str]) -> str:
+def _curve(engine: Engine | TaughtEngine, state: LiveState, shown: list[str]) -> str:
     label2id: Mapping[str, int] = engine.config.label2id
     now = state.scores[-1][0]
     start = min(state.scores[0][0], now - _SECONDS_DRAWN)

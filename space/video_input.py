@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from pathlib import Path
+from typing import TypeVar
 
 import gradio as gr
 
@@ -12,19 +13,18 @@ from limits import MAX_UPLOAD_BYTES, in_clock
 _HEIGHT_PIXELS = 260
 _OWN_FILE = "/gradio_api/file="
 
+Input = TypeVar("Input", gr.Video, gr.File)
+
 # A script for the page. What a browser cannot play, such as .avi, is read here all the same: that the input cannot
 # show it is no error of the user's. The event is stopped on its way down, since it never comes up again.
 SILENT_PREVIEWS = """() => document.addEventListener("error", (event) => {
-    if (event.target.closest?.("#clip video, #video video")) event.stopImmediatePropagation();
+    const inputs = "#clip video, #video video, #teach-clip video, #teach-try video";
+    if (event.target.closest?.(inputs)) event.stopImmediatePropagation();
 }, true)"""
 
 
 def video_input(label: str, max_seconds: float, **options: object) -> gr.Video:
-    """An input whose label tells how long and how large a video may be; the server sees to it later.
-
-    Gradio would fetch any address that stands in the place of a file, however much it sends. Here only the address of
-    an upload is followed, which is what MCP clients pass, and not by fetching it.
-    """
+    """An input whose label tells how long and how large a video may be; the server sees to it later."""
     video = gr.Video(
         label=f"{label}: up to {in_clock(max_seconds)} min, {MAX_UPLOAD_BYTES // 2**20} MB",
         height=_HEIGHT_PIXELS,
@@ -32,14 +32,23 @@ def video_input(label: str, max_seconds: float, **options: object) -> gr.Video:
         include_audio=True,
         **options,
     )
-    take = video.async_move_resource_to_block_cache
+    return uploads_only(video)
+
+
+def uploads_only(component: Input) -> Input:
+    """An input that follows no link.
+
+    Gradio would fetch any address that stands in the place of a file, however much it sends. Here only the address of
+    an upload is followed, which is what MCP clients pass, and not by fetching it.
+    """
+    take = component.async_move_resource_to_block_cache
 
     async def take_upload(file: str | Path | None) -> str | None:
-        return await take(_of_this_server(str(file), Path(video.GRADIO_CACHE)))
+        return await take(_of_this_server(str(file), Path(component.GRADIO_CACHE)))
 
     # Not by a subclass: Gradio writes a stub file beside the source of each.
-    video.async_move_resource_to_block_cache = take_upload
-    return video
+    component.async_move_resource_to_block_cache = take_upload
+    return component
 
 
 def _of_this_server(file: str, folder: Path) -> str:

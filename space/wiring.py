@@ -13,6 +13,8 @@ from limits import VideoRefusedError
 REFUSALS = (VideoRefusedError, ModelUnavailableError)
 # Events of the page itself; the endpoints for programs are others, with plain answers.
 PAGE_ONLY: dict[str, Any] = {"api_visibility": "private"}
+# Two that look at clips at the same time would share the same cores and both come later.
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 1}
 
 
 def html(value: str = "", **options: Any) -> gr.HTML:

@@ -121,7 +121,7 @@ def test_about_tells_figures_and_limits(client: Any) -> None:
 
 def test_only_these_endpoints_are_named(client: Any) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(named) == ["/about", "/classify", "/live", "/timeline"]
+    assert sorted(named) == ["/about", "/classify", "/live", "/teach_clip", "/teach_learn", "/teach_try", "/timeline"]
 
 
 @pytest.mark.parametrize("endpoint", ["/classify", "/timeline"])
@@ -194,7 +194,7 @@ def test_endpoints_are_tools_of_an_mcp_server(
         # In this thread the event loop of the browser runs, if a test has opened one.
         with ThreadPoolExecutor(1) as thread:
             names, answer = thread.submit(asyncio.run, use_tools(with_tools.url, address)).result()
-        assert sorted(names) == ["about", "classify", "live", "timeline"]
+        assert sorted(names) == ["about", "classify", "live", "teach_clip", "teach_learn", "teach_try", "timeline"]
         assert answer["top"][0]["label"] == "grow"
         assert with_tools.kept_files() == []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bad_videos
-from limits import MAX_UPLOAD_BYTES
+from limits import MAX_MODEL_BYTES
 from resnet_lstm.data.generated_clips import generate_frames
 from resnet_lstm.data.video_encoding import write_video
 from space_fixtures import RunningSpace
@@ -177,9 +177,9 @@ def test_an_upload_that_is_too_large_is_refused_on_the_page(open_page: OpenPage,
     page = open_page()
     large = tmp_path / "large.mp4"
     with large.open("wb") as file:
-        file.truncate(MAX_UPLOAD_BYTES + 1)
+        file.truncate(MAX_MODEL_BYTES + 1)
     upload(page, large)
-    page.get_by_text("exceed the maximum allowed size of 100").first.wait_for()
+    page.get_by_text("exceed the maximum allowed size of 192").first.wait_for()
 
 
 def test_a_closed_page_stops_the_work(open_page: OpenPage, space: RunningSpace, tmp_path: Path) -> None:

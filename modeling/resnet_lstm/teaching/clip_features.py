@@ -72,7 +72,9 @@ def read_clips(
     read, errors = [], []
     features, lstm_logits = [torch.empty(0, config.hidden_size)], [torch.empty(0, config.num_labels)]
     for clip in clips:
-        if cache is None or clip.sha256 is None:
+        if isinstance(clip.source, torch.Tensor) and clip.source.ndim == 2:  # [T, D]
+            frame_features = clip.source[None].to(model.device)
+        elif cache is None or clip.sha256 is None:
             try:
                 pixel_values = processor(clip.source, return_tensors="pt")["pixel_values"].to(model.device)
             except VideoDecodingError as error:

@@ -42,7 +42,7 @@ def collect_clips(classes: Mapping[str, ClipsOfClass], group_regex: str | None =
     """List the clips of all classes. Of files with the same content one is taken.
 
     Args:
-        classes: The clips of each class: files, folders of files, URLs, or frames `[T, H, W, 3]`.
+        classes: The clips of each class: files, folders of files, URLs, frames `[T, H, W, 3]` or features `[T, D]`.
         group_regex: What in a file name tells the recording it was cut from, as in `build_from_folders`. Without it,
             and for what is no file, each clip is a recording of its own.
 

@@ -84,8 +84,9 @@ def teach(
     Args:
         model: The model.
         processor: Its processor.
-        classes: The clips of each class, two or more: files, folders of files, URLs, or anything else that the
-            processor takes, such as frames `[T, H, W, 3]`. A class that the model knows learns from them too.
+        classes: The clips of each class, two or more: files, folders of files, URLs, anything else that the processor
+            takes, such as frames `[T, H, W, 3]`, or `frame_features` `[T, D]` that this model gave of them. A class
+            that the model knows learns from them too.
         replace: Know these classes alone; how much clips of one class differ is still learned from the old ones.
         group_regex: What in a file name tells the recording it was cut from: the first capture group, or the whole
             match. Without it, and for what is no file, each clip counts as a recording of its own.

@@ -1,0 +1,302 @@
+"""The tab in which visitors teach the model actions of their own, and the endpoints `/teach_clip`, `/teach_learn` and
+`/teach_try`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from clip_view import clip_record, clip_view
+from engine import Engine
+from limits import MAX_CLIP_SECONDS, MAX_MODEL_BYTES, VideoRefusedError, check_video
+from steps import Progress
+from taught_file import MODEL_NAME, read_zip, write_zip
+from teach_session import KEPT_SECONDS, ClipToLearn, TeachSession
+from teach_view import learned_view, session_record, session_view, thumbnails
+from uploads import Uploads
+from video_input import uploads_only, video_input
+from view_parts import notice, refusal, working
+from wiring import ONE_AT_A_TIME, PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to
+
+_INTRODUCTION = """<div class="rl-teach"><h2>Teach it your own actions</h2>
+<p>A few short clips of each are enough, and it learns them in seconds. <strong>Your clips stay yours:</strong> a video
+is deleted as soon as its frames have been read. What is remembered, numbers and small pictures, is seen by you alone,
+and gone an hour after your last step.</p></div>"""
+_FILES_PIXELS = 110
+_NOT_LEARNED = notice("Learn your actions first.")
+_TAKE_ALONG = f"""<details class="rl-known"><summary>How to use and publish it</summary>
+<p>Unpack it. In Python,
+<code>pipeline("video-classification", "{MODEL_NAME}", trust_remote_code=True)</code> loads it;
+<code>resnet-lstm predict {MODEL_NAME} clip.mp4</code> asks it;
+<code>resnet-lstm publish model {MODEL_NAME} --repo you/{MODEL_NAME}</code> publishes it. To go on another day,
+drop the file below: it is read as figures, and none of its code is run.</p></details>"""
+
+
+class TeachTab:
+    """
+    Args:
+        engine: Holds the model.
+        uploads: The folder of uploads.
+    """
+
+    def __init__(self, engine: Engine, uploads: Uploads) -> None:
+        self._engine = engine
+        self._uploads = uploads
+
+    def build(self) -> None:
+        """Put the tab's content on the page, and the endpoints beside it."""
+        session = gr.State(None, time_to_live=KEPT_SECONDS)
+        html(_INTRODUCTION)
+        with gr.Row():
+            with gr.Column():
+                action = gr.Textbox(
+                    label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name"
+                )
+                clip = video_input("2. Drop or record a clip of it", MAX_CLIP_SECONDS, elem_id="teach-clip")
+                clips = uploads_only(
+                    gr.File(
+                        label="… or several at once",
+                        file_count="multiple",
+                        elem_id="teach-clips",
+                        height=_FILES_PIXELS,
+                    )
+                )
+            with gr.Column():
+                shown = html(session_view(TeachSession()), elem_id="teach-session")
+                with gr.Row():
+                    back = gr.Button("Take back the last clip", size="sm")
+                    anew = gr.Button("Start over", size="sm")
+                keep = gr.Checkbox(label="Keep the actions that it knows already", value=False)
+                learn = gr.Button("3. Learn", variant="primary", elem_id="teach-learn")
+        said = html(elem_id="teach-said")
+        learned = html(elem_id="teach-learned")
+        outputs = [session, clip, clips, shown, said]
+        for event in (clip.upload, clip.stop_recording, action.submit):
+            event(self._add_one, [session, action, clip], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
+        clips.upload(self._add, [session, action, clips], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
+        back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
+        anew.click(_start_over, None, [session, shown, said, learned], **PAGE_ONLY)
+        learning = learn.click(self._learn, [session, keep], [session, said, learned], **ONE_AT_A_TIME, **PAGE_ONLY)
+        learning.then(None, js=scroll_to("teach-learned"), **PAGE_ONLY)
+        self._build_try(session)
+        self._build_file(session, said, learned)
+        self._build_endpoints()
+
+    def _build_try(self, session: gr.State) -> None:
+        html("<h3>4. Try it</h3>")
+        clip = video_input("A clip that it has not seen", MAX_CLIP_SECONDS, elem_id="teach-try")
+        answer = html(_NOT_LEARNED, elem_id="teach-answer")
+        for event in (clip.upload, clip.stop_recording):
+            event(self._try, [session, clip], [clip, answer], **ONE_AT_A_TIME, **PAGE_ONLY)
+
+    def _build_file(self, session: gr.State, said: gr.HTML, learned: gr.HTML) -> None:
+        html(f"<h3>5. Take it with you</h3>{_TAKE_ALONG}")
+        with gr.Row():
+            pack = gr.Button("Pack it", size="sm")
+            packed = gr.DownloadButton("Download the model", visible=False, size="sm")
+        brought = uploads_only(
+            gr.File(label="Go on with a model that you took along (.zip)", elem_id="teach-zip", height=_FILES_PIXELS)
+        )
+        pack.click(self._pack, session, [packed, said], **ONE_AT_A_TIME, **PAGE_ONLY)
+        brought.upload(
+            self._go_on, [session, brought], [session, brought, said, learned], **ONE_AT_A_TIME, **PAGE_ONLY
+        )
+
+    def _build_endpoints(self) -> None:
+        session = gr.State(None, time_to_live=KEPT_SECONDS)
+        action, keep = gr.Textbox(visible=False, label="action"), gr.Checkbox(visible=False, label="keep")
+        clip = video_input("A clip", MAX_CLIP_SECONDS, visible=False)
+        answer = gr.JSON(visible=False, label="answer")
+        for call, inputs in ((self.teach_clip, [session, action, clip]), (self.teach_learn, [session, keep])):
+            gr.Button(visible=False).click(call, inputs, [answer, session], api_name=call.__name__, **ONE_AT_A_TIME)
+        gr.Button(visible=False).click(
+            self.teach_try, [session, clip], answer, api_name=self.teach_try.__name__, **ONE_AT_A_TIME
+        )
+
+    def teach_clip(self, session: TeachSession | None, action: str, video: str) -> tuple[dict[str, Any], TeachSession]:
+        """Give a clip of an action that shall be learned. It is remembered for this client alone, and not as a video.
+
+        Args:
+            session: Kept by the server for each client.
+            action: What the clip shows.
+            video: The clip.
+
+        Returns:
+            The actions so far, with the names of their clips.
+        """
+        session = session or TeachSession()
+        try:
+            require(video)
+            for _ in self._read(session, action, video):
+                pass
+            return session_record(session), session
+        except REFUSALS as error:
+            raise as_error(error) from None
+        finally:
+            self._uploads.release(video)
+
+    def teach_learn(self, session: TeachSession | None, keep: bool) -> tuple[dict[str, Any], TeachSession]:
+        """Learn the actions whose clips were given.
+
+        Args:
+            session: Kept by the server for each client.
+            keep: Whether what the model knows already stays.
+
+        Returns:
+            The actions, and how many clips are recognised when each is held out.
+        """
+        session = session or TeachSession()
+        try:
+            for _ in self._teach(session, keep):
+                pass
+            return session_record(session), session
+        except REFUSALS as error:
+            raise as_error(error) from None
+
+    def teach_try(self, session: TeachSession | None, video: str) -> dict[str, Any]:
+        """Say what a clip shows, by what was learned.
+
+        Args:
+            session: Kept by the server for each client.
+            video: The clip.
+
+        Returns:
+            As `/classify`.
+        """
+        try:
+            require(video)
+            check_video(video, MAX_CLIP_SECONDS)
+            model = _learned(session)
+            *_, prediction = self._engine.classify(video, model)
+            assert not isinstance(prediction, Progress)  # noqa: S101 - the last step is the answer
+            return {"source": Path(video).name, **clip_record(prediction, model.config)}
+        except REFUSALS as error:
+            raise as_error(error) from None
+        finally:
+            self._uploads.release(video)
+
+    def _read(self, session: TeachSession, action: str | None, path: str) -> Iterator[Progress]:
+        """Read a clip into the session."""
+        name = session.name_of(action)
+        check_video(path, MAX_CLIP_SECONDS)
+        sha256 = session.check_room(name, Path(path))
+        for step in self._engine.read_clip(path):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                features, frames = step
+                session.add(name, ClipToLearn(Path(path).name, sha256, features, thumbnails(frames)))
+
+    def _teach(self, session: TeachSession, keep: bool) -> Iterator[Progress]:
+        """Learn what is in the session."""
+        missing = session.what_is_missing(keep)
+        if missing:
+            raise VideoRefusedError(missing)
+        clips = {name: [clip.frame_features for clip in of_action] for name, of_action in session.actions.items()}
+        for step in self._engine.teach(clips, session.base, keep=keep):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                session.taught, session.model, session.report = step, step.model, step.report
+
+    def _add_one(self, session: TeachSession | None, action: str, clip: str | None) -> Iterator[tuple[Any, ...]]:
+        if clip is not None:
+            yield from self._add(session, action, [clip])
+
+    def _add(self, session: TeachSession | None, action: str, clips: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        session = session or TeachSession()
+        if not (action or "").strip():
+            # The clips stay in the input until they are somebody's.
+            yield session, gr.skip(), gr.skip(), session_view(session), refusal("Name the action, then press Enter.")
+            return
+        refusals = []
+        for clip in clips:
+            try:
+                for step in self._read(session, action, clip):
+                    yield gr.skip(), gr.skip(), gr.skip(), session_view(session), working(step)
+            except REFUSALS as error:
+                refusals.append(str(error))
+            finally:
+                self._uploads.release(clip)
+        yield session, None, None, session_view(session), refusal(" ".join(refusals)) if refusals else ""
+
+    def _learn(self, session: TeachSession | None, keep: bool) -> Iterator[tuple[Any, ...]]:
+        session = session or TeachSession()
+        try:
+            for step in self._teach(session, keep):
+                yield gr.skip(), working(step), gr.skip()
+            yield session, "", learned_view(session)
+        except REFUSALS as error:
+            yield session, refusal(str(error)), gr.skip()
+
+    def _try(self, session: TeachSession | None, clip: str | None) -> Iterator[tuple[Any, ...]]:
+        if clip is None:
+            return
+        try:
+            model = _learned(session)
+            check_video(clip, MAX_CLIP_SECONDS)
+            for step in self._engine.classify(clip, model):
+                if isinstance(step, Progress):
+                    yield gr.skip(), working(step)
+                else:
+                    yield None, clip_view(step, model.config, Path(clip).name)
+        except REFUSALS as error:
+            yield None, refusal(str(error))
+        finally:
+            self._uploads.release(clip)
+
+    def _pack(self, session: TeachSession | None) -> Iterator[tuple[Any, ...]]:
+        try:
+            _learned(session)
+            taught = session.taught if session else None
+            if taught is None:
+                raise VideoRefusedError("It is as you brought it: there is nothing new to take along.")
+            yield gr.skip(), working(Progress("Packing"))
+            with self._uploads.new_file(f"{MODEL_NAME}.zip") as path:
+                write_zip(path, taught, self._engine.model()[1], self._engine.name)
+            yield gr.DownloadButton(value=str(path), visible=True), ""
+        except REFUSALS as error:
+            yield gr.skip(), refusal(str(error))
+
+    def _go_on(self, session: TeachSession | None, brought: str | None) -> Iterator[tuple[Any, ...]]:
+        if brought is None:
+            return
+        session = session or TeachSession()
+        try:
+            if Path(brought).stat().st_size > MAX_MODEL_BYTES:
+                raise VideoRefusedError(f"{Path(brought).name}: at most {MAX_MODEL_BYTES // 2**20} MB are taken.")
+            yield gr.skip(), gr.skip(), working(Progress("Reading the model")), gr.skip()
+            model = read_zip(Path(brought), self._engine.model()[0])
+            session.base = session.model = model
+            session.taught = session.report = None
+            labels = ", ".join(model.config.id2label[index] for index in range(model.config.num_labels))
+            yield session, None, notice(f"It knows {labels}. Try it, or teach it more and keep these."), ""
+        except REFUSALS as error:
+            yield session, None, refusal(str(error)), gr.skip()
+        finally:
+            self._uploads.release(brought)
+
+
+def _learned(session: TeachSession | None) -> Any:
+    """The model of a session.
+
+    Raises:
+        VideoRefusedError: There is none yet.
+    """
+    if session is None or session.model is None:
+        raise VideoRefusedError("Learn your actions first.")
+    return session.model
+
+
+def _take_back(session: TeachSession | None, action: str) -> tuple[TeachSession, str]:
+    session = session or TeachSession()
+    names = [name for name in session.actions if name.casefold() == " ".join((action or "").split()).casefold()]
+    session.take_back(names[0] if names else next(reversed(session.actions), None))
+    return session, session_view(session)
+
+
+def _start_over() -> tuple[Any, ...]:
+    return TeachSession(), session_view(TeachSession()), "", ""
