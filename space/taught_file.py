@@ -78,6 +78,7 @@ def _with_head(
     model: ResNetLSTMForVideoClassification, config: dict[str, Any], weights: Path, name: str
 ) -> ResNetLSTMForVideoClassification:
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError, safe_open
 
     from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification
@@ -98,9 +99,9 @@ def _with_head(
                     key not in names or not torch.equal(file.get_tensor(key).to(tensor.dtype), tensor.cpu())
                 ):
                     raise VideoRefusedError(other)
-    except (ValueError, TypeError, SafetensorError) as error:
-        if isinstance(error, VideoRefusedError):
-            raise
+    except VideoRefusedError:
+        raise
+    except (ValueError, TypeError, SafetensorError, StrictDataclassError):
         raise VideoRefusedError(f"{name}: its {_CONFIG} or its weights are damaged.") from None
     wanted = {key: tensor for key, tensor in taught.state_dict().items() if not key.startswith(_BASE)}
     if {key: tensor.shape for key, tensor in wanted.items()} != {key: tensor.shape for key, tensor in head.items()}:

@@ -25,8 +25,7 @@ _INTRODUCTION = """<div class="rl-teach"><h2>Teach it your own actions</h2>
 <p>A few short clips of each are enough, and it learns them in seconds. <strong>Your clips stay yours:</strong> a video
 is deleted as soon as its frames have been read. What is remembered, numbers and small pictures, is seen by you alone,
 and gone an hour after your last step.</p></div>"""
-_FILES_PIXELS = 110
-_NOT_LEARNED = notice("Learn your actions first.")
+_FILES_PIXELS = 130
 _TAKE_ALONG = f"""<details class="rl-known"><summary>How to use and publish it</summary>
 <p>Unpack it. In Python,
 <code>pipeline("video-classification", "{MODEL_NAME}", trust_remote_code=True)</code> loads it;
@@ -74,36 +73,42 @@ class TeachTab:
         said = html(elem_id="teach-said")
         learned = html(elem_id="teach-learned")
         outputs = [session, clip, clips, shown, said]
-        for event in (clip.upload, clip.stop_recording, action.submit):
-            event(self._add_one, [session, action, clip], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
-        clips.upload(self._add, [session, action, clips], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
+        # What was given before the action had a name is taken when it has one.
+        for event in (clip.upload, clip.stop_recording, clips.upload, action.submit):
+            event(self._add, [session, action, clip, clips], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
         back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
-        anew.click(_start_over, None, [session, shown, said, learned], **PAGE_ONLY)
-        learning = learn.click(self._learn, [session, keep], [session, said, learned], **ONE_AT_A_TIME, **PAGE_ONLY)
+        with gr.Column(visible=False) as with_model:
+            self._build_try(session)
+            self._build_pack(session, said)
+        self._build_go_on(session, said, learned, with_model)
+        learning = learn.click(
+            self._learn, [session, keep], [session, said, learned, with_model], **ONE_AT_A_TIME, **PAGE_ONLY
+        )
         learning.then(None, js=scroll_to("teach-learned"), **PAGE_ONLY)
-        self._build_try(session)
-        self._build_file(session, said, learned)
+        anew.click(_start_over, None, [session, shown, said, learned, with_model], **PAGE_ONLY)
         self._build_endpoints()
 
     def _build_try(self, session: gr.State) -> None:
-        html("<h3>4. Try it</h3>")
+        html('<h3 class="rl-step">4. Try it</h3>')
         clip = video_input("A clip that it has not seen", MAX_CLIP_SECONDS, elem_id="teach-try")
-        answer = html(_NOT_LEARNED, elem_id="teach-answer")
+        answer = html(elem_id="teach-answer")
         for event in (clip.upload, clip.stop_recording):
             event(self._try, [session, clip], [clip, answer], **ONE_AT_A_TIME, **PAGE_ONLY)
 
-    def _build_file(self, session: gr.State, said: gr.HTML, learned: gr.HTML) -> None:
-        html(f"<h3>5. Take it with you</h3>{_TAKE_ALONG}")
+    def _build_pack(self, session: gr.State, said: gr.HTML) -> None:
+        html('<h3 class="rl-step">5. Take it with you</h3>')
         with gr.Row():
             pack = gr.Button("Pack it", size="sm")
             packed = gr.DownloadButton("Download the model", visible=False, size="sm")
+        html(_TAKE_ALONG)
+        pack.click(self._pack, session, [packed, said], **ONE_AT_A_TIME, **PAGE_ONLY)
+
+    def _build_go_on(self, session: gr.State, said: gr.HTML, learned: gr.HTML, with_model: gr.Column) -> None:
         brought = uploads_only(
             gr.File(label="Go on with a model that you took along (.zip)", elem_id="teach-zip", height=_FILES_PIXELS)
         )
-        pack.click(self._pack, session, [packed, said], **ONE_AT_A_TIME, **PAGE_ONLY)
-        brought.upload(
-            self._go_on, [session, brought], [session, brought, said, learned], **ONE_AT_A_TIME, **PAGE_ONLY
-        )
+        outputs = [session, brought, said, learned, with_model]
+        brought.upload(self._go_on, [session, brought], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
 
     def _build_endpoints(self) -> None:
         session = gr.State(None, time_to_live=KEPT_SECONDS)
@@ -202,35 +207,35 @@ class TeachTab:
             else:
                 session.taught, session.model, session.report = step, step.model, step.report
 
-    def _add_one(self, session: TeachSession | None, action: str, clip: str | None) -> Iterator[tuple[Any, ...]]:
-        if clip is not None:
-            yield from self._add(session, action, [clip])
-
-    def _add(self, session: TeachSession | None, action: str, clips: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    def _add(
+        self, session: TeachSession | None, action: str, clip: str | None, clips: Sequence[str] | None
+    ) -> Iterator[tuple[Any, ...]]:
         session = session or TeachSession()
+        given = [*([clip] if clip else []), *(clips or [])]
+        if not given:
+            return
         if not (action or "").strip():
-            # The clips stay in the input until they are somebody's.
             yield session, gr.skip(), gr.skip(), session_view(session), refusal("Name the action, then press Enter.")
             return
         refusals = []
-        for clip in clips:
+        for path in given:
             try:
-                for step in self._read(session, action, clip):
+                for step in self._read(session, action, path):
                     yield gr.skip(), gr.skip(), gr.skip(), session_view(session), working(step)
             except REFUSALS as error:
                 refusals.append(str(error))
             finally:
-                self._uploads.release(clip)
+                self._uploads.release(path)
         yield session, None, None, session_view(session), refusal(" ".join(refusals)) if refusals else ""
 
     def _learn(self, session: TeachSession | None, keep: bool) -> Iterator[tuple[Any, ...]]:
         session = session or TeachSession()
         try:
             for step in self._teach(session, keep):
-                yield gr.skip(), working(step), gr.skip()
-            yield session, "", learned_view(session)
+                yield gr.skip(), working(step), gr.skip(), gr.skip()
+            yield session, "", learned_view(session), gr.Column(visible=True)
         except REFUSALS as error:
-            yield session, refusal(str(error)), gr.skip()
+            yield session, refusal(str(error)), gr.skip(), gr.skip()
 
     def _try(self, session: TeachSession | None, clip: str | None) -> Iterator[tuple[Any, ...]]:
         if clip is None:
@@ -268,14 +273,15 @@ class TeachTab:
         try:
             if Path(brought).stat().st_size > MAX_MODEL_BYTES:
                 raise VideoRefusedError(f"{Path(brought).name}: at most {MAX_MODEL_BYTES // 2**20} MB are taken.")
-            yield gr.skip(), gr.skip(), working(Progress("Reading the model")), gr.skip()
+            yield gr.skip(), gr.skip(), working(Progress("Reading the model")), gr.skip(), gr.skip()
             model = read_zip(Path(brought), self._engine.model()[0])
             session.base = session.model = model
             session.taught = session.report = None
             labels = ", ".join(model.config.id2label[index] for index in range(model.config.num_labels))
-            yield session, None, notice(f"It knows {labels}. Try it, or teach it more and keep these."), ""
+            words = notice(f"It knows {labels}. Try it, or teach it more and keep these.")
+            yield session, None, words, "", gr.Column(visible=True)
         except REFUSALS as error:
-            yield session, None, refusal(str(error)), gr.skip()
+            yield session, None, refusal(str(error)), gr.skip(), gr.skip()
         finally:
             self._uploads.release(brought)
 
@@ -299,4 +305,4 @@ def _take_back(session: TeachSession | None, action: str) -> tuple[TeachSession,
 
 
 def _start_over() -> tuple[Any, ...]:
-    return TeachSession(), session_view(TeachSession()), "", ""
+    return TeachSession(), session_view(TeachSession()), "", "", gr.Column(visible=False)

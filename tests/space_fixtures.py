@@ -63,6 +63,16 @@ class RunningSpace:
         return (self.folder / "log.txt").read_text()
 
 
+def wait_until_nothing_is_kept(space: RunningSpace) -> list[Path]:
+    """What is there of requests at last: nothing, but annotated videos that can still be fetched."""
+    for _ in range(600):
+        kept = [path for path in space.kept_files() if not path.name.endswith("-annotated.mp4")]
+        if not kept:
+            return []
+        time.sleep(0.1)
+    return kept
+
+
 @contextmanager
 def running_space(model: Path, folder: Path, *arguments: str, app: Path = APP, **env: str) -> Iterator[RunningSpace]:
     """Start a Space on a free port of this machine, and end it with the block."""

@@ -25,7 +25,7 @@ from conftest import SCRIPTS
 from resnet_lstm import probe_video
 from resnet_lstm.data.generated_clips import generate_frames
 from resnet_lstm.data.video_encoding import write_video
-from space_fixtures import ACTIONS, RunningSpace, running_space
+from space_fixtures import ACTIONS, RunningSpace, running_space, wait_until_nothing_is_kept
 
 gradio_client = pytest.importorskip("gradio_client")
 
@@ -40,15 +40,6 @@ def nothing_is_kept(space: RunningSpace) -> Iterator[None]:
     """After each test there is no file of it on the server, but an annotated video that can still be fetched."""
     yield
     assert wait_until_nothing_is_kept(space) == []
-
-
-def wait_until_nothing_is_kept(space: RunningSpace) -> list[Path]:
-    for _ in range(600):
-        kept = [path for path in space.kept_files() if not path.name.endswith("-annotated.mp4")]
-        if not kept:
-            return []
-        time.sleep(0.1)
-    return kept
 
 
 def as_the_command_line_says(model: Path, videos: list[Path], *arguments: str) -> list[dict[str, Any]]:

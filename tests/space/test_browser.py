@@ -12,7 +12,7 @@ import pytest
 
 import bad_videos
 from limits import MAX_MODEL_BYTES
-from resnet_lstm.data.generated_clips import generate_frames
+from resnet_lstm.data.generated_clips import generate_frames, write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
 from space_fixtures import RunningSpace
 
@@ -220,6 +220,43 @@ def test_every_tab_fits_and_is_pictured(open_page: OpenPage, screenshots: Path, 
     page.locator(".rl-live").wait_for()
     page.wait_for_timeout(3000)
     picture("live")
+    open_tab(page, "Teach")
+    page.wait_for_selector("#teach-learn")
+    picture("teach")
     open_tab(page, "About")
     page.wait_for_selector(".rl-matrix")
     picture("about")
+
+
+def test_actions_are_taught_tried_and_taken_along(
+    open_page: OpenPage, screenshots: Path, space: RunningSpace, tmp_path: Path
+) -> None:
+    page = open_page()
+    open_tab(page, "Teach")
+    clips = write_generated_clips(tmp_path / "clips", 4, classes=["darken", "shrink"])
+    # Clips without a name wait for it.
+    page.set_input_files("#teach-clips input[type=file]", sorted((clips / "darken").iterdir())[:3])
+    page.get_by_text("Name the action, then press Enter").wait_for()
+    for number, action in enumerate(("darken", "shrink"), 1):
+        page.locator("#teach-name input, #teach-name textarea").fill(action)
+        if number == 2:
+            page.set_input_files("#teach-clips input[type=file]", sorted((clips / action).iterdir())[:3])
+        else:
+            page.locator("#teach-name input, #teach-name textarea").press("Enter")
+        page.locator(".rl-action").nth(number - 1).get_by_text("3 clips").wait_for()
+    assert page.locator(".rl-thumb").count() == 6
+    page.click("#teach-learn")
+    page.locator(".rl-learned h2").wait_for()
+    assert re.fullmatch(r"[0-6] of 6", page.locator(".rl-learned h2").inner_text())
+    upload(page, sorted((clips / "shrink").iterdir())[3], "#teach-try")
+    page.locator("#teach-answer .rl-clip h2").wait_for()
+    page.get_by_role("button", name="Pack it").click()
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download the model").click()
+    page.screenshot(path=screenshots / "taught.png", full_page=True)
+    taken = tmp_path / "my-actions.zip"
+    downloading.value.save_as(taken)
+    page.get_by_role("button", name="Start over").click()
+    page.get_by_text("Name an action, then drop").wait_for()
+    page.set_input_files("#teach-zip input[type=file]", str(taken))
+    page.get_by_text("It knows darken, shrink").wait_for()

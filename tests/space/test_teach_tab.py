@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_api import wait_until_nothing_is_kept
 
 from engine import Engine
 from limits import VideoRefusedError
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.teaching import TaughtModel
-from space_fixtures import RunningSpace
+from space_fixtures import RunningSpace, wait_until_nothing_is_kept
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
 from teach_session import MAX_ACTIONS, ClipToLearn, TeachSession
@@ -63,7 +62,7 @@ def test_what_is_taught_in_the_page_is_what_the_command_teaches(
     answers = [client.predict(gradio_client.handle_file(str(clip)), api_name="/teach_try") for clip in unseen]
 
     command = [sys.executable, "-m", "resnet_lstm"]
-    given = [["--class", action, *(str(clip) for clip in sorted((clips / action).iterdir())[:3])] for action in NEW]
+    given = [["--class", action, *map(str, sorted((clips / action).iterdir())[:3])] for action in NEW]
     options = ["--output", str(tmp_path / "taught"), "--cache-dir", str(tmp_path / "cache")]
     teach = [
         *command,
@@ -217,7 +216,7 @@ def _config(packed: Path, **fields: Any) -> bytes:
 
 
 def test_a_file_that_is_none_of_ours_is_refused(packed: Path, engine: Engine, tmp_path: Path) -> None:
-    hostile = {
+    hostile: dict[str, bytes | dict[str, bytes]] = {
         "no zip": b"PK of nothing",
         "no json": {"config.json": b"{"},
         "a bomb": {"config.json": b" " * (2 * 2**20)},
