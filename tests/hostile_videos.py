@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +92,7 @@ def write_stream(
     if isinstance(target, Path):
         container = container or _FORMAT_OF_SUFFIX.get(target.suffix)
     place = str(target) if isinstance(target, Path) else target
-    with av.open(place, "w", format=container, options=container_options or {}) as file:
+    with _same_scheduling(), av.open(place, "w", format=container, options=container_options or {}) as file:
         stream = None
         for index, timed in enumerate(pictures):
             ticks, picture = timed if isinstance(timed, Timed) else (index, timed)
@@ -114,6 +116,20 @@ def write_stream(
             file.mux(stream.encode(frame))
         if stream is not None:
             file.mux(stream.encode())
+
+
+@contextlib.contextmanager
+def _same_scheduling() -> Iterator[None]:
+    """SVT-AV1 makes the calling thread a real-time one where it may, and the processes that it starts afterwards with
+    it: they would take the processor from all others."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def every_frame(source: Path | bytes) -> np.ndarray:

@@ -40,7 +40,10 @@ REMOTE_CODE = (
     "video_decoding",
     "video_inputs",
     "video_processing_resnet_lstm",
+    "video_seeking",
     "video_sources",
+    "video_streams",
+    "video_timeline",
 )
 WITHOUT_THE_PACKAGE = """
 import json, sys

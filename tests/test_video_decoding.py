@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from conftest import frame_numbers, numbered_frames
-from resnet_lstm import VideoDecodingError, decode_video, probe_video, video_decoding
+from resnet_lstm import VideoDecodingError, decode_video, probe_video, video_seeking, video_streams
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.video_decoding import sample_frame_indices, sample_video, segment_positions
 
@@ -82,7 +82,7 @@ def test_a_long_file_is_not_decoded_whole(tmp_path: Path, monkeypatch: pytest.Mo
     frames = (np.full((48, 64, 3), 10 + 4 * (i // 50), np.uint8) for i in range(2500))
     clip = write_video(tmp_path / "long.mp4", frames, codec_options={"g": "25", "preset": "ultrafast"})
     num_decoded = 0
-    decode_from = video_decoding._decode_from
+    decode_from = video_seeking._decode_from
 
     def counted(*args: Any) -> Iterator[Any]:
         nonlocal num_decoded
@@ -90,7 +90,7 @@ def test_a_long_file_is_not_decoded_whole(tmp_path: Path, monkeypatch: pytest.Mo
             num_decoded += 1
             yield frame
 
-    monkeypatch.setattr(video_decoding, "_decode_from", counted)
+    monkeypatch.setattr(video_seeking, "_decode_from", counted)
     sampled = decode_video(clip, 4)
     shown = [round((float(frame.mean()) - 10) / 4) for frame in sampled.frames]
     assert shown == [312 // 50, 937 // 50, 1562 // 50, 2187 // 50]
@@ -302,14 +302,14 @@ def test_leaving_frames_out_changes_no_picture(tmp_path: Path, num_frames: int, 
 
 def test_frames_that_nothing_needs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    decode_packets = video_decoding.decode_packets
+    decode_packets = video_seeking.decode_packets
 
     def counted(*args: Any) -> Iterator[tuple[int, av.VideoFrame]]:
         for frame in decode_packets(*args):
             decoded.append(frame)
             yield frame
 
-    monkeypatch.setattr(video_decoding, "decode_packets", counted)
+    monkeypatch.setattr(video_seeking, "decode_packets", counted)
     assert frame_numbers(decode_video(with_unreferenced_frames(tmp_path / "clip.mp4"), 2).frames) == [7, 22]
     # A third of those up to number 22, a wanted one that nothing is made from, and what its decoder has begun with.
     assert len(decoded) <= 14
@@ -338,13 +338,13 @@ def large_clip(tmp_path: Path) -> Path:
 def num_opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with each file that is opened."""
     opened = []
-    open_container = video_decoding._open_container
+    open_container = video_streams._open_container
 
     def counted(file: Any) -> av.container.InputContainer:
         opened.append(1)
         return open_container(file)
 
-    monkeypatch.setattr(video_decoding, "_open_container", counted)
+    monkeypatch.setattr(video_streams, "_open_container", counted)
     return opened
 
 

@@ -11,8 +11,9 @@ import torch
 from transformers.video_utils import VideoMetadata, is_valid_video, make_batched_videos
 
 from .video_damage import Damage
-from .video_decoding import ToPicture, decode_packets, open_stream, probe_video, segment_positions, stream_packets
+from .video_decoding import probe_video, segment_positions
 from .video_sources import VideoDecodingError, VideoSource
+from .video_streams import ToPicture, decode_packets, open_stream, stream_packets
 
 # Far more than the rounding of a time stamp to seconds in a float, far less than a frame's time on the screen.
 _MOMENT_SECONDS = 1e-6

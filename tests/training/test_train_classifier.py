@@ -47,7 +47,10 @@ COMPLETE = {
     "video_inputs.py",
     "video_preprocessor_config.json",
     "video_processing_resnet_lstm.py",
+    "video_seeking.py",
     "video_sources.py",
+    "video_streams.py",
+    "video_timeline.py",
 }
 
 

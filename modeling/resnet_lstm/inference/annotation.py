@@ -10,8 +10,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..video_decoding import ToPicture, decode_packets, open_stream, stream_packets
 from ..video_sources import VideoDecodingError, VideoSource
+from ..video_streams import ToPicture, decode_packets, open_stream, stream_packets
 from ..whole_file import written_whole
 from .timeline import Progress, Segment, Timeline
 

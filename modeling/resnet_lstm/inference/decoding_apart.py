@@ -24,9 +24,10 @@ import torch
 
 from ..feeding import ClipPictures, load_pictures
 from ..video_damage import Damage
-from ..video_decoding import open_stream, probe_video
+from ..video_decoding import probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..video_sources import VideoDecodingError
+from ..video_streams import open_stream
 from .annotation import annotate_video
 from .frame_reader import TimedFrame, open_frames
 from .timeline import Timeline

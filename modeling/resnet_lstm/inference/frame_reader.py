@@ -24,8 +24,8 @@ import numpy as np
 
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..video_damage import Damage, num_frames_missing
-from ..video_decoding import ToPicture, decode_packets, open_stream, stream_packets
 from ..video_sources import VideoDecodingError, VideoSource
+from ..video_streams import ToPicture, decode_packets, open_stream, stream_packets
 
 # Time stamps are rounded to ticks, milliseconds in Matroska: a frame that is late by less is not late.
 _ROUNDING_SECONDS = Fraction(1, 1000)

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import av
 
-from ..video_decoding import ToPicture, decode_packets, stream_packets
 from ..video_sources import VideoDecodingError, source_name
+from ..video_streams import ToPicture, decode_packets, stream_packets
 from .frame_reader import SteadyFrames, TimedFrame, open_frames, steady_rate
 
 LiveSource: TypeAlias = int | str | os.PathLike[str]

@@ -11,8 +11,8 @@ import torch
 
 from ..features import UNIFORM, ClipFile, FeatureCache, extract_features
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..video_decoding import VideoDecodingError
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoDecodingError
 from .clips import TeachingClip
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ from ..device_precision import backbone_dtype, precision_name
 from ..features import ClipFile, FeatureCache, MapCache, View, clip_files, extract_features
 from ..features.kept_clips import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..video_decoding import VideoDecodingError, probe_video
+from ..video_decoding import probe_video
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from ..video_sources import VideoDecodingError
 from .run_options import RunOptions
 from .settings import TrainingSettings
 
