@@ -7,6 +7,7 @@ who only asks what there is.
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import logging
 import sys
@@ -84,6 +85,7 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     gc.freeze()
     gc.enable()
     from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
 
     args = command.parse_arguments(sys.argv[1:] if arguments is None else list(arguments))
     from resnet_lstm.plain_text import PlainFormatter, printable_lines
@@ -95,8 +97,10 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
         return int(command.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (ImportError, OSError, ValueError, StrictDataclassError) as error:
+    except (ImportError, OSError, SafetensorError, ValueError, StrictDataclassError) as error:
         print(f"error: {printable_lines(str(error))}", file=sys.stderr)
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            print("The disk is full. Make room and run it again: what was finished is kept.", file=sys.stderr)
         return USAGE_ERROR
 
 

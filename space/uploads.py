@@ -100,11 +100,11 @@ class Uploads:
         threading.Thread(target=sweep_for_ever, name="sweep", daemon=True).start()
 
     def sweep(self, kept_seconds: float) -> None:
-        """Delete all files older than this."""
-        oldest = time.time() - kept_seconds
+        """Delete all files older than this, and those of a time to come: the clock was put back since."""
+        now = time.time()
         for path in sorted(self.folder.rglob("*"), reverse=True):  # files before their folders
             try:
-                if path.stat().st_mtime > oldest:
+                if abs(now - path.stat().st_mtime) < kept_seconds:
                     continue
                 path.rmdir() if path.is_dir() else path.unlink()
             except OSError as error:  # a folder that is not empty, or a file that is gone already

@@ -11,7 +11,8 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from resnet_lstm.hdr_tone_mapping import REFERENCE_WHITE
-from resnet_lstm.video_decoding import ToPicture, decode_video
+from resnet_lstm.video_decoding import decode_video
+from resnet_lstm.video_streams import ToPicture
 
 # cd/m², linear BT.709: greys up to where highlights begin to be rolled off, then colours.
 PATCHES = np.array(

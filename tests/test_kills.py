@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from kills import CommandServer, World, kill_job, running_world
 
-# A few of those that `python tests/kills.py` makes; its threadless server is not for systems without fork or /proc.
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc")
+
+# A few of those that `python tests/kills.py` makes.
 NUM_KILLS = 2
 
 

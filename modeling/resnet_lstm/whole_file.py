@@ -37,11 +37,23 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.touch()
         mode = temporary.stat().st_mode
         temporary.unlink()
-        yield temporary
+        with named_in_errors(path):
+            yield temporary
         temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Say which file an `OSError` is about that does not, as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_texts(directory: Path, texts: Mapping[str, str]) -> None:

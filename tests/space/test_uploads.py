@@ -76,11 +76,12 @@ def test_a_result_that_was_not_finished_leaves_nothing(uploads: Uploads) -> None
 
 
 def test_a_sweep_takes_what_is_old(uploads: Uploads) -> None:
-    old, new = upload(uploads, "old.mp4"), upload(uploads, "new.mp4")
-    long_ago = time.time() - 1000
-    os.utime(old, (long_ago, long_ago))
+    old, new, of_tomorrow = (upload(uploads, f"{name}.mp4") for name in ("old", "new", "of tomorrow"))
+    for path, seconds in ((old, -1000), (of_tomorrow, 86_400)):
+        os.utime(path, (time.time() + seconds,) * 2)
     uploads.sweep(kept_seconds=900)
     assert not old.exists()
+    assert not of_tomorrow.exists()
     assert new.is_file()
 
 

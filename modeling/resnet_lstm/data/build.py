@@ -259,7 +259,8 @@ def _prepare(
     lacking = classes_without([(entry.clip.label, entry.split) for entry in entries], labels)
     for split, names in lacking.items():
         if names:
-            logger.warning("classes without a %s clip: %s", split, ", ".join(names))
+            named = ", ".join(names)
+            logger.warning("classes without a %s clip: %s. Add clips of them, of further recordings.", split, named)
     return PreparedDataset(
         entries,
         labels,

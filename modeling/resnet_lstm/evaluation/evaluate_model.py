@@ -99,10 +99,13 @@ def scorable_clips(model: ResNetLSTMForVideoClassification, folder: VideoFolder,
     """
     clips = folder.clips(split)
     if not clips:
-        raise DatasetError(f"{folder.root}: its {split} split has no clip.")
+        raise DatasetError(f"{folder.root}: its {split} split has no clip. Name a split that has some.")
     unknown = sorted({clip.label for clip in clips} - model.config.label2id.keys())
     if unknown:
-        raise DatasetError(f"{folder.root}: the model does not know {', '.join(unknown)}. It was trained on others.")
+        raise DatasetError(
+            f"{folder.root}: the model does not know {', '.join(unknown)}. It was trained on others: teach it these "
+            "(resnet-lstm teach), train on this dataset, or leave their clips out."
+        )
     return clips
 
 

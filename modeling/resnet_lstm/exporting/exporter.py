@@ -88,25 +88,12 @@ def export_model(
     model, processor = load_model(str(model_dir), precision="fp32")
     model = model.cpu().float()
     facts = model_facts(model_dir, model.config)
-    frame_shape = (3, processor.size["height"], processor.size["width"])
-    graph = _CONVERT[export.format](model, frame_shape)
-    calibration = None
-    if export.int8:
-        clips = _calibration_clips(folder, settings)
-        samples = _PixelValues(clips, processor, _CALIBRATION_FRAMES)
-        kept = kept_in_float32(graph, export.format, model)
-        graph = quantize_backbone(graph, export.format, kept, samples)
-        calibration = {
-            "dataset": _name(folder),
-            "split": "train",
-            "clips": len(clips),
-            "frames_of_each": _CALIBRATION_FRAMES,
-            "seed": settings.seed,
-        }
-
+    clips = _calibration_clips(folder, settings) if export.int8 else []
     target = model_dir / Path(export.files[0]).parent
     target.mkdir(exist_ok=True)
+    # Held and made before anything is computed: what stands against it is told at once.
     with held(target), _staging(target) as staging:
+        graph = _graph_of(model, processor, export, clips)
         written = [Path(staging) / Path(file).name for file in export.files]
         _SAVE[export.format](graph, written[0])
         check = _check(model, processor, export, written[0], folder, settings)
@@ -115,8 +102,8 @@ def export_model(
             "precision": "int8" if export.int8 else "float32",
             **facts,
             "files": {path.name: file_sha256(path) for path in written},
-            **_interface(model, processor, frame_shape),
-            "calibration": calibration,
+            **_interface(model, processor),
+            "calibration": _calibration(folder, clips, settings) if export.int8 else None,
             "check": check,
             "versions": _versions(export),
         }
@@ -126,6 +113,35 @@ def export_model(
             path.replace(target / path.name)
         (Path(staging) / "record.json").replace(model_dir / export.record_file)
     return record
+
+
+def _graph_of(
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+    export: Export,
+    clips: Sequence[Path],
+) -> Any:
+    """The graph; in int8, calibrated on clips."""
+    graph = _CONVERT[export.format](model, _frame_shape(processor))
+    if not export.int8:
+        return graph
+    samples = _PixelValues(clips, processor, _CALIBRATION_FRAMES)
+    return quantize_backbone(graph, export.format, kept_in_float32(graph, export.format, model), samples)
+
+
+def _calibration(folder: VideoFolder | None, clips: Sequence[Path], settings: ExportSettings) -> dict[str, Any]:
+    """What the record says of it."""
+    return {
+        "dataset": _name(folder),
+        "split": "train",
+        "clips": len(clips),
+        "frames_of_each": _CALIBRATION_FRAMES,
+        "seed": settings.seed,
+    }
+
+
+def _frame_shape(processor: ResNetLSTMVideoProcessor) -> tuple[int, int, int]:
+    return 3, processor.size["height"], processor.size["width"]
 
 
 @contextmanager
@@ -197,13 +213,11 @@ def _name(folder: VideoFolder | None) -> str | None:
     return None if folder is None else folder.info.get("name") or folder.root.name
 
 
-def _interface(
-    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, frame_shape: tuple[int, ...]
-) -> dict[str, Any]:
+def _interface(model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor) -> dict[str, Any]:
     """What a program that knows nothing of this package has to know."""
     config = model.config
     return {
-        "input": {"pixel_values": ["B", "T", *frame_shape]},
+        "input": {"pixel_values": ["B", "T", *_frame_shape(processor)]},
         "preprocessing": {
             "frames": processor.num_frames,
             "channels": "RGB",

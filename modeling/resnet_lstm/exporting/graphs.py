@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..inference.runtimes import OUTPUTS, import_extra
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from ..whole_file import named_in_errors
 
 # Numbers of clips and frames that appear nowhere in the model, so that none of its sizes can be taken for one.
 _EXAMPLE_SIZE = (2, 3)
@@ -127,12 +128,16 @@ class _OnnxLSTM(nn.Module):
 
 def save_openvino(graph: Any, path: Path) -> None:
     """Write an `openvino.Model` as .xml and .bin, its weights as they are."""
-    import_extra("openvino", "openvino").save_model(graph, path, compress_to_fp16=False)
+    try:
+        import_extra("openvino", "openvino").save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"{path}: OpenVINO cannot write it ({error}). Is there room for it?") from error
 
 
 def save_onnx(graph: Any, path: Path) -> None:
     """Write an `onnx.ModelProto` as one file."""
-    import_extra("onnx", "onnx").save_model(graph, path)
+    with named_in_errors(path):
+        import_extra("onnx", "onnx").save_model(graph, path)
 
 
 @contextmanager

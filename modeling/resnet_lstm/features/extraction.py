@@ -112,7 +112,11 @@ def extract_features(
 
     Returns:
         What was done, by all processes together. A clip that cannot be decoded is listed there; the rest are done.
+
+    Raises:
+        ValueError: The cache was made for another processor.
     """
+    cache.check_processor(processor)
     state = PartialState() if distributed else None
     wanted = {(clip.sha256, view.name): _Job(clip, view) for clip in clips for view in views}
     missing = [job for job in wanted.values() if not cache.keeps(job.clip.sha256, job.view)]

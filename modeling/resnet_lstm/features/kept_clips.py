@@ -77,6 +77,22 @@ class KeptClips:
         with written_whole(self.directory / "key.json") as temporary:
             temporary.write_text(text)
 
+    def check_processor(self, processor: ResNetLSTMVideoProcessor) -> None:
+        """See that a processor makes what the cache keeps the outcome of.
+
+        Raises:
+            ValueError: Its settings are not those that the cache was made for.
+        """
+        made_for, given = self.key["processor"], _pixel_settings(processor)
+        names = sorted(made_for.keys() | given.keys())
+        differing = [name for name in names if made_for.get(name) != given.get(name)]
+        if differing:
+            found = "; ".join(f"{name}: {made_for.get(name)} there, {given.get(name)} here" for name in differing)
+            raise ValueError(
+                f"{self.directory}: holds what another processor makes ({found}). Make the cache with the processor "
+                "that is used."
+            )
+
     def path(self, clip_sha256: str, view: View) -> Path:
         """Where the file of a clip is, or would be."""
         return self.directory / clip_sha256[:2] / f"{clip_sha256}.{view.name}.safetensors"
@@ -134,15 +150,19 @@ def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
     """All that decides what a backbone makes of a clip."""
-    settings = processor.to_dict()
     return {
         "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
         "backbone_sha256": state_dict_sha256(model.backbone),
         "decoder_version": DECODER_VERSION,
         "num_motion_stages": len(model.config.motion_stage_sizes),
         "precision": precision,
-        "processor": {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS},
+        "processor": _pixel_settings(processor),
     }
+
+
+def _pixel_settings(processor: ResNetLSTMVideoProcessor) -> dict[str, Any]:
+    settings = processor.to_dict()
+    return {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS}
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:

@@ -6,6 +6,7 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig
+from transformers.utils import VIDEO_PROCESSOR_NAME
 
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..device_precision import best_device, precision_name
@@ -59,13 +60,30 @@ def load_model(
         model = ResNetLSTMForVideoClassification.from_pretrained(name)
     except SafetensorError as error:
         raise ValueError(f"{name}: its weights are damaged ({error}).") from error
+    except RuntimeError as error:
+        # All that transformers raises where the shapes differ, after a report on which.
+        raise ValueError(
+            f"{name}: its weights are of another architecture than its config.json says. Put back the config.json "
+            "that was saved with them, or train again."
+        ) from error
+    processor = _load_processor(name)
     if runtime == "torch":
         model.to(device or best_device()).eval().compile_for_inference(precision=precision)
     else:
         path = locate_export(name, Export(runtime, int8), config)
         graph = load_graph(runtime, path, outputs=["frame_features"], precision=precision)
         model.eval().compile_for_inference(GraphBackbone(graph), precision=precision_name(graph.dtype))
-    return model, ResNetLSTMVideoProcessor.from_pretrained(name)
+    return model, processor
+
+
+def _load_processor(name: str) -> ResNetLSTMVideoProcessor:
+    processor: ResNetLSTMVideoProcessor = ResNetLSTMVideoProcessor.from_pretrained(name)
+    if processor.num_frames < 1:
+        raise ValueError(
+            f"{name}: num_frames={processor.num_frames} in its {VIDEO_PROCESSOR_NAME}: must be 1 or more. Put back "
+            "the file that was saved with the model."
+        )
+    return processor
 
 
 def leave_cores_to(runtime: str) -> None:

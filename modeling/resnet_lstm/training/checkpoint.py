@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 from ..whole_file import written_whole
+
+# Raise it when a checkpoint's state means something else than before.
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or was written by another version."""
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
@@ -22,13 +29,28 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, 
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
         # Not by `save_file`, which writes another temporary file, of which nobody knows after a kill.
-        temporary.write_bytes(save(on_cpu, metadata={"state": json.dumps(state)}))
+        temporary.write_bytes(save(on_cpu, metadata={"format": str(FORMAT), "state": json.dumps(state)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote."""
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
+    """What `save_tensors` wrote.
+
+    Raises:
+        CheckpointError: It is damaged, or was written by another version of this program.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged ({error}). Start anew with --overwrite.") from error
+    found = metadata.get("format", "none")
+    if found != str(FORMAT):
+        raise CheckpointError(
+            f"{path}: written by another version of resnet-lstm (format {found}, this one reads {FORMAT}). End the "
+            "run with that version, or start anew with --overwrite."
+        )
+    return tensors, json.loads(metadata["state"])
 
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:

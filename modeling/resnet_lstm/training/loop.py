@@ -192,6 +192,7 @@ class TrainingLoop:
 
         Raises:
             ResumeError: The checkpoint is of a run with other settings or data.
+            CheckpointError: It is damaged, or of another version of this program.
             DivergenceError: The loss is not finite.
         """
         if resume and (self.output_dir / CHECKPOINT_FILE).is_file():
@@ -352,7 +353,7 @@ class TrainingLoop:
         tensors, state = load_tensors(path)
         differing = _differing(self.run_facts, state["run_facts"])
         if differing:
-            raise ResumeError(f"{path}: belongs to another run ({differing}). Resume with the same, or start anew.")
+            raise ResumeError(f"{path}: belongs to another run ({differing}). Resume with the same, or overwrite it.")
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         load_trained_weights(self.unwrapped_model, weights)
         self.scheduler.load_state_dict(state["scheduler"])

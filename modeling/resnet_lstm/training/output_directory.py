@@ -55,6 +55,8 @@ def output_of_run(output_dir: Path, *, resume: bool, overwrite: bool) -> Iterato
         InUseError: Another process is at it.
         OutputExistsError: It holds what may not be replaced.
     """
+    if output_dir.exists() and not output_dir.is_dir():
+        raise OutputExistsError(f"{output_dir}: is a file. Name a folder for the model.")
     output_dir.mkdir(parents=True, exist_ok=True)
     with held(output_dir):
         _prepare(output_dir, resume=resume, overwrite=overwrite)

@@ -49,3 +49,8 @@ class TrainingSettings:
     checkpoint_interval_seconds: float = field(
         default=300.0, metadata={"help": "a checkpoint is kept this often in an epoch", "advanced": True}
     )
+
+    def __post_init__(self) -> None:
+        for name in ("num_train_epochs", "train_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be 1 or more.")

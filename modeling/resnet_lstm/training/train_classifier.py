@@ -15,6 +15,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DataLoaderConfiguration, set_seed
 
 from ..accelerator import create_accelerator
+from ..data.class_names import check_class_names
 from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import describe
 from ..evaluation import EvaluationReport, plot_training_curves
@@ -96,7 +97,8 @@ def train_classifier(
         texts: Further files for the directory, by name.
 
     Raises:
-        DatasetError: There is but one class, or a split that is needed has no clip that can be decoded.
+        DatasetError: There is but one class, two differ by case or blanks alone, or a split that is needed has no clip
+            that can be decoded.
         ValueError: A model that comes with its backbone unfrozen shall be tuned.
         InUseError: Another process trains into `output_dir`.
         OutputExistsError: `output_dir` holds a model, and neither `resume` nor `overwrite` is set.
@@ -108,6 +110,9 @@ def train_classifier(
             f"{folder.root}: its only class is {', '.join(folder.labels)}, and there is nothing to tell it from. Add "
             "another class, if only of everything else."
         )
+    check_class_names(folder.labels, folder.root)
+    if not folder.clips("test"):
+        logger.warning("%s has no test clips: the model is not scored, and cannot be published.", folder.root)
     accelerator = create_accelerator(
         mixed_precision=None if options.precision == "auto" else _AS_ACCELERATE_CALLS_IT[options.precision],
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
