@@ -25,6 +25,7 @@ from accelerate import PartialState
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..data import open_dataset
+from ..evaluation.unknown_clips import find_unknown_clips
 from ..training import (
     RunOptions,
     TrainedClassifier,
@@ -62,6 +63,9 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     data.add_argument("--num-frames", type=positive, default=16, metavar="N", help="frames of a clip")
     data.add_argument(
         "--num-views", type=positive, default=1, metavar="N", help="cached views of a training clip, to augment by"
+    )
+    data.add_argument(
+        "--unknown", type=Path, metavar="DIR", help="clips of none of the classes, a folder or another dataset"
     )
     model = parser.add_argument_group("model")
     add_backbone(model)
@@ -118,8 +122,11 @@ def run(args: argparse.Namespace) -> int:
         args.unfreeze = "all"
     tuning = _settings(TuningSettings, args)
     repeated = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
+    folder = open_dataset(args.dataset)
+    # Test clips stay for tests.
+    unknown = find_unknown_clips(args.unknown, folder.labels, ("train", "validation")) if args.unknown else []
     trained = train_classifier(
-        open_dataset(args.dataset),
+        folder,
         args.output,
         partial(ResNetLSTMForVideoClassification.from_backbone, args.backbone),
         ResNetLSTMVideoProcessor(num_frames=args.num_frames),
@@ -143,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
         base_model=None if Path(args.backbone).exists() else args.backbone,
         train_baseline=args.baseline and tuning.unfreeze == "none",
         tuning=tuning,
+        unknown=unknown,
         texts={CONFIG_FILE: config_text(CONFIG_FILE, "train", repeated)},
     )
     if PartialState().is_main_process:

@@ -18,7 +18,6 @@ from torch import nn
 from ..features import FeaturesInMemory
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..teaching import teach
-from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from ..whole_file import write_texts
 from .cross_validation import Fold, LabelledClips, train_head_on_fold, training_key
 from .few_clips import reduced_folds
@@ -108,7 +107,7 @@ def _trial(
         clips.label_names[label]: [clips.files[index].path for index in few_new if clips.labels[index] == label]
         for label in classes
     }
-    taught = teach(model, ResNetLSTMVideoProcessor(), by_class, cache=features.cache)
+    taught = teach(model, features.cache.processor, by_class, cache=features.cache)
     together = Fold(np.sort(np.concatenate([old_fold.train, few_new])), old_fold.validation, fold.test)
     trained, _ = train_head_on_fold(recipe, clips, together, seed, features, backbone)
 

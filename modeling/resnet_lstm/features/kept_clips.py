@@ -68,6 +68,7 @@ class KeptClips:
         precision: str = "fp32",
     ) -> None:
         self.precision = precision_name(backbone_dtype(precision, model.device))
+        self.processor = processor
         self.key = _key(model, processor, self.precision)
         if self.HOLDS is not None:
             self.key["holds"] = self.HOLDS
