@@ -24,6 +24,7 @@ from classify_tab import ClassifyTab
 from engine import Engine
 from limits import MAX_MODEL_BYTES
 from live_tab import LiveTab
+from teach_session import forget_page
 from teach_tab import TeachTab
 from timeline_tab import TimelineTab
 from uploads import UploadGate, Uploads
@@ -64,9 +65,14 @@ def build_page(engine: Engine, uploads: Uploads, examples: Path) -> gr.Blocks:
         if engine.can_be_taught:
             with gr.Tab("Teach"):
                 TeachTab(engine, uploads).build()
+            page.unload(_forget)
         with gr.Tab("About") as tab:
             tab.select(about, None, [html(), gr.Markdown(elem_classes="rl-limits")], api_name="about")
     return page
+
+
+def _forget(request: gr.Request) -> None:
+    forget_page(request.session_hash)
 
 
 def theme() -> gr.themes.Base:

@@ -22,6 +22,24 @@ _SECONDS_BETWEEN_FRAMES = 0.2
 # Below twice this width, as on a phone, the answer stands below the camera.
 _COLUMN_PIXELS = 320
 _CAMERA = {"video": {"width": 320, "height": 240}}
+CAMERA_STREAM: dict[str, Any] = {
+    "stream_every": _SECONDS_BETWEEN_FRAMES,
+    "time_limit": _SECONDS,
+    "concurrency_limit": _VIEWERS,
+    "show_progress": "hidden",
+}
+
+
+def camera_input(elem_id: str) -> gr.Image:
+    """A webcam whose pictures are looked at as they come."""
+    return gr.Image(
+        sources=["webcam"],
+        streaming=True,
+        label="Camera",
+        elem_id=elem_id,
+        min_width=_COLUMN_PIXELS,
+        webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
+    )
 
 
 class LiveTab:
@@ -38,26 +56,10 @@ class LiveTab:
     def build(self) -> None:
         """Put the tab's content on the page, and the endpoint beside it."""
         with gr.Row():
-            camera = gr.Image(
-                sources=["webcam"],
-                streaming=True,
-                label="Camera",
-                elem_id="camera",
-                min_width=_COLUMN_PIXELS,
-                webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
-            )
+            camera = camera_input("camera")
             view = html(WAITING, elem_id="live-answer", min_width=_COLUMN_PIXELS)
         state = gr.State()
-        camera.stream(
-            self._show,
-            [camera, state],
-            [state, view],
-            stream_every=_SECONDS_BETWEEN_FRAMES,
-            time_limit=_SECONDS,
-            concurrency_limit=_VIEWERS,
-            show_progress="hidden",
-            **PAGE_ONLY,
-        )
+        camera.stream(self._show, [camera, state], [state, view], **CAMERA_STREAM, **PAGE_ONLY)
 
         frame, remembered = gr.Image(type="filepath", visible=False, label="frame"), gr.State()
         answer = gr.JSON(visible=False, label="answer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,11 +42,12 @@ class ClipToLearn:
     pictures: np.ndarray
 
 
-@dataclass
+@dataclass(eq=False)
 class TeachSession:
     """One visitor's actions. Gradio keeps it in the server's memory for this visitor alone.
 
     Attributes:
+        page: What the server calls the page that it belongs to; None for a program's.
         actions: The clips of each action.
         base: What is taught: the Space's model, or one that the visitor has brought along; None for the former.
         model: What knows the actions; None until they are learned.
@@ -53,16 +55,31 @@ class TeachSession:
         report: How well the clips are recognised, each by what was learned from the others.
     """
 
+    page: str | None = None
     actions: dict[str, list[ClipToLearn]] = field(default_factory=dict)
     base: ResNetLSTMForVideoClassification | None = None
     model: ResNetLSTMForVideoClassification | None = None
     taught: TaughtModel | None = None
     report: EvaluationReport | None = None
 
-    @property
-    def num_clips(self) -> int:
-        """Of all actions together."""
-        return sum(map(len, self.actions.values()))
+    def __post_init__(self) -> None:
+        _sessions.add(self)
+
+    @staticmethod
+    def model_of(session: TeachSession | None) -> ResNetLSTMForVideoClassification:
+        """The model of a session.
+
+        Raises:
+            VideoRefusedError: There is none yet.
+        """
+        if session is None or session.model is None:
+            raise VideoRefusedError("Learn your actions first.")
+        return session.model
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self.actions.clear()
+        self.base = self.model = self.taught = self.report = None
 
     def name_of(self, action: str | None) -> str:
         """The action that is meant: one that is there already however it is capitalised, or a new one.
@@ -128,3 +145,13 @@ class TeachSession:
         return (
             f"Add a second clip of {few[0]}: each clip is tried on what was learned from the others." if few else None
         )
+
+
+_sessions: weakref.WeakSet[TeachSession] = weakref.WeakSet()
+
+
+def forget_page(page: str | None) -> None:
+    """A page was closed: let go of what was taught there."""
+    for session in list(_sessions):
+        if page is not None and session.page == page:
+            session.forget()

@@ -9,23 +9,25 @@ from typing import Any
 
 import gradio as gr
 
-from clip_view import clip_record, clip_view
+from clip_view import clip_record
 from engine import Engine
 from limits import MAX_CLIP_SECONDS, MAX_MODEL_BYTES, VideoRefusedError, check_video
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
+from taught_try import TaughtTry
 from teach_session import KEPT_SECONDS, ClipToLearn, TeachSession
 from teach_view import learned_view, session_record, session_view, thumbnails
 from uploads import Uploads
-from video_input import uploads_only, video_input
+from video_input import files_input, video_input
 from view_parts import notice, refusal, working
 from wiring import ONE_AT_A_TIME, PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to
 
 _INTRODUCTION = """<div class="rl-teach"><h2>Teach it your own actions</h2>
 <p>A few short clips of each are enough, and it learns them in seconds. <strong>Your clips stay yours:</strong> a video
 is deleted as soon as its frames have been read. What is remembered, numbers and small pictures, is seen by you alone,
-and gone an hour after your last step.</p></div>"""
-_FILES_PIXELS = 130
+and gone when you close the page, or an hour after your last step.</p></div>"""
+# A class of its own, of clips in which none of the actions happens.
+SOMETHING_ELSE = "something else"
 _TAKE_ALONG = f"""<details class="rl-known"><summary>How to use and publish it</summary>
 <p>Unpack it. In Python,
 <code>pipeline("video-classification", "{MODEL_NAME}", trust_remote_code=True)</code> loads it;
@@ -51,18 +53,13 @@ class TeachTab:
         html(_INTRODUCTION)
         with gr.Row():
             with gr.Column():
-                action = gr.Textbox(
-                    label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name"
-                )
-                clip = video_input("2. Drop or record a clip of it", MAX_CLIP_SECONDS, elem_id="teach-clip")
-                clips = uploads_only(
-                    gr.File(
-                        label="… or several at once",
-                        file_count="multiple",
-                        elem_id="teach-clips",
-                        height=_FILES_PIXELS,
+                with gr.Row(equal_height=True):
+                    action = gr.Textbox(
+                        label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name", scale=3
                     )
-                )
+                    otherwise = gr.Button("Something else", size="sm", min_width=120)
+                clip = video_input("2. Drop or record a clip of it", MAX_CLIP_SECONDS, elem_id="teach-clip")
+                clips = files_input("… or several at once", file_count="multiple", elem_id="teach-clips")
             with gr.Column():
                 shown = html(session_view(TeachSession()), elem_id="teach-session")
                 with gr.Row():
@@ -76,9 +73,10 @@ class TeachTab:
         # What was given before the action had a name is taken when it has one.
         for event in (clip.upload, clip.stop_recording, clips.upload, action.submit):
             event(self._add, [session, action, clip, clips], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
+        otherwise.click(lambda: SOMETHING_ELSE, None, action, queue=False, **PAGE_ONLY)
         back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
         with gr.Column(visible=False) as with_model:
-            self._build_try(session)
+            TaughtTry(self._engine, self._uploads).build(session)
             self._build_pack(session, said)
         self._build_go_on(session, said, learned, with_model)
         learning = learn.click(
@@ -87,13 +85,6 @@ class TeachTab:
         learning.then(None, js=scroll_to("teach-learned"), **PAGE_ONLY)
         anew.click(_start_over, None, [session, shown, said, learned, with_model], **PAGE_ONLY)
         self._build_endpoints()
-
-    def _build_try(self, session: gr.State) -> None:
-        html('<h3 class="rl-step">4. Try it</h3>')
-        clip = video_input("A clip that it has not seen", MAX_CLIP_SECONDS, elem_id="teach-try")
-        answer = html(elem_id="teach-answer")
-        for event in (clip.upload, clip.stop_recording):
-            event(self._try, [session, clip], [clip, answer], **ONE_AT_A_TIME, **PAGE_ONLY)
 
     def _build_pack(self, session: gr.State, said: gr.HTML) -> None:
         html('<h3 class="rl-step">5. Take it with you</h3>')
@@ -104,9 +95,7 @@ class TeachTab:
         pack.click(self._pack, session, [packed, said], **ONE_AT_A_TIME, **PAGE_ONLY)
 
     def _build_go_on(self, session: gr.State, said: gr.HTML, learned: gr.HTML, with_model: gr.Column) -> None:
-        brought = uploads_only(
-            gr.File(label="Go on with a model that you took along (.zip)", elem_id="teach-zip", height=_FILES_PIXELS)
-        )
+        brought = files_input("Go on with a model that you took along (.zip)", elem_id="teach-zip")
         outputs = [session, brought, said, learned, with_model]
         brought.upload(self._go_on, [session, brought], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
 
@@ -174,7 +163,7 @@ class TeachTab:
         try:
             require(video)
             check_video(video, MAX_CLIP_SECONDS)
-            model = _learned(session)
+            model = TeachSession.model_of(session)
             *_, prediction = self._engine.classify(video, model)
             assert not isinstance(prediction, Progress)  # noqa: S101 - the last step is the answer
             return {"source": Path(video).name, **clip_record(prediction, model.config)}
@@ -208,9 +197,14 @@ class TeachTab:
                 session.taught, session.model, session.report = step, step.model, step.report
 
     def _add(
-        self, session: TeachSession | None, action: str, clip: str | None, clips: Sequence[str] | None
+        self,
+        session: TeachSession | None,
+        action: str,
+        clip: str | None,
+        clips: Sequence[str] | None,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        session = session or TeachSession()
+        session = session or TeachSession(request.session_hash)
         given = [*([clip] if clip else []), *(clips or [])]
         if not given:
             return
@@ -237,25 +231,9 @@ class TeachTab:
         except REFUSALS as error:
             yield session, refusal(str(error)), gr.skip(), gr.skip()
 
-    def _try(self, session: TeachSession | None, clip: str | None) -> Iterator[tuple[Any, ...]]:
-        if clip is None:
-            return
-        try:
-            model = _learned(session)
-            check_video(clip, MAX_CLIP_SECONDS)
-            for step in self._engine.classify(clip, model):
-                if isinstance(step, Progress):
-                    yield gr.skip(), working(step)
-                else:
-                    yield None, clip_view(step, model.config, Path(clip).name)
-        except REFUSALS as error:
-            yield None, refusal(str(error))
-        finally:
-            self._uploads.release(clip)
-
     def _pack(self, session: TeachSession | None) -> Iterator[tuple[Any, ...]]:
         try:
-            _learned(session)
+            TeachSession.model_of(session)
             taught = session.taught if session else None
             if taught is None:
                 raise VideoRefusedError("It is as you brought it: there is nothing new to take along.")
@@ -266,10 +244,12 @@ class TeachTab:
         except REFUSALS as error:
             yield gr.skip(), refusal(str(error))
 
-    def _go_on(self, session: TeachSession | None, brought: str | None) -> Iterator[tuple[Any, ...]]:
+    def _go_on(
+        self, session: TeachSession | None, brought: str | None, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         if brought is None:
             return
-        session = session or TeachSession()
+        session = session or TeachSession(request.session_hash)
         try:
             if Path(brought).stat().st_size > MAX_MODEL_BYTES:
                 raise VideoRefusedError(f"{Path(brought).name}: at most {MAX_MODEL_BYTES // 2**20} MB are taken.")
@@ -286,17 +266,6 @@ class TeachTab:
             self._uploads.release(brought)
 
 
-def _learned(session: TeachSession | None) -> Any:
-    """The model of a session.
-
-    Raises:
-        VideoRefusedError: There is none yet.
-    """
-    if session is None or session.model is None:
-        raise VideoRefusedError("Learn your actions first.")
-    return session.model
-
-
 def _take_back(session: TeachSession | None, action: str) -> tuple[TeachSession, str]:
     session = session or TeachSession()
     names = [name for name in session.actions if name.casefold() == " ".join((action or "").split()).casefold()]
@@ -304,5 +273,5 @@ def _take_back(session: TeachSession | None, action: str) -> tuple[TeachSession,
     return session, session_view(session)
 
 
-def _start_over() -> tuple[Any, ...]:
-    return TeachSession(), session_view(TeachSession()), "", "", gr.Column(visible=False)
+def _start_over(request: gr.Request) -> tuple[Any, ...]:
+    return TeachSession(request.session_hash), session_view(TeachSession()), "", "", gr.Column(visible=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import urllib.parse
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from limits import MAX_UPLOAD_BYTES, in_clock
 
-_HEIGHT_PIXELS = 260
+_HEIGHT_PIXELS, _FILES_HEIGHT_PIXELS = 260, 130
 _OWN_FILE = "/gradio_api/file="
 
 Input = TypeVar("Input", gr.Video, gr.File)
@@ -33,6 +33,19 @@ def video_input(label: str, max_seconds: float, **options: object) -> gr.Video:
         **options,
     )
     return uploads_only(video)
+
+
+def files_input(label: str, **options: Any) -> gr.File:
+    """An input for files, given on as their paths; Gradio's own would leave an empty file behind for each."""
+    files = gr.File(label=label, height=_FILES_HEIGHT_PIXELS, **options)
+
+    def paths(payload: Any) -> Any:
+        if payload is None:
+            return None
+        return [file.path for file in payload.root] if hasattr(payload, "root") else payload.path
+
+    files.preprocess = paths
+    return uploads_only(files)
 
 
 def uploads_only(component: Input) -> Input:

@@ -64,9 +64,9 @@ class RunningSpace:
 
 
 def wait_until_nothing_is_kept(space: RunningSpace) -> list[Path]:
-    """What is there of requests at last: nothing, but annotated videos that can still be fetched."""
+    """What is there of requests at last: nothing, but results that can still be fetched."""
     for _ in range(600):
-        kept = [path for path in space.kept_files() if not path.name.endswith("-annotated.mp4")]
+        kept = [path for path in space.kept_files() if not path.name.endswith(("-annotated.mp4", "my-actions.zip"))]
         if not kept:
             return []
         time.sleep(0.1)
