@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import torch
 from engine import Engine
 from limits import VideoRefusedError
 from resnet_lstm.data.generated_clips import write_generated_clips
-from resnet_lstm.teaching import TaughtModel
+from resnet_lstm.inference import ClipPrediction, load_model, predict_clips
+from resnet_lstm.teaching import TaughtModel, teach
 from space_fixtures import RunningSpace, wait_until_nothing_is_kept
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
@@ -48,38 +48,24 @@ def give(client: Any, clips: Path, actions: tuple[str, ...] = NEW, num_clips: in
     return answer
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_what_is_taught_in_the_page_is_what_the_command_teaches(
-    connect: Callable[[], Any], trained_model: Path, clips: Path, tmp_path: Path, keep: bool
+def test_what_is_taught_in_the_page_is_what_the_package_teaches(
+    connect: Callable[[], Any], trained_model: Path, clips: Path
 ) -> None:
     client = connect()
     assert list(give(client, clips)["actions"]) == list(NEW)
-    learned = client.predict(keep, api_name="/teach_learn")["learned"]
-    assert learned["clips"] == 6
-    assert set(NEW) <= set(learned["labels"])
-    assert len(learned["labels"]) == (5 if keep else 2)
+    learned = client.predict(True, api_name="/teach_learn")["learned"]
+    assert (learned["clips"], len(learned["labels"])) == (6, 5)
+    model, processor = load_model(str(trained_model))
+    given = {action: sorted((clips / action).iterdir())[:3] for action in NEW}
+    taught = teach(model, processor, given)
+    assert learned["labels"] == list(taught.report.label_names)
+    assert learned["recognised"] == int((taught.report.logits.argmax(axis=1) == taught.report.labels).sum())
     unseen = [sorted((clips / action).iterdir())[3] for action in NEW]
-    answers = [client.predict(gradio_client.handle_file(str(clip)), api_name="/teach_try") for clip in unseen]
-
-    command = [sys.executable, "-m", "resnet_lstm"]
-    given = [["--class", action, *map(str, sorted((clips / action).iterdir())[:3])] for action in NEW]
-    options = ["--output", str(tmp_path / "taught"), "--cache-dir", str(tmp_path / "cache")]
-    teach = [
-        *command,
-        "teach",
-        str(trained_model),
-        *itertools.chain(*given),
-        *options,
-        *([] if keep else ["--replace"]),
-    ]
-    subprocess.run(teach, check=True, capture_output=True)
-    predict = [*command, "predict", str(tmp_path / "taught"), *map(str, unseen), "--json", str(tmp_path / "a.jsonl")]
-    subprocess.run(predict, check=True, capture_output=True)
-    for answer, line in zip(answers, (tmp_path / "a.jsonl").read_text().splitlines(), strict=True):
-        expected = json.loads(line)
-        assert [row["label"] for row in answer["top"]] == [row["label"] for row in expected["top"]]
-        for row, other in zip(answer["top"], expected["top"], strict=True):
-            assert row["score"] == pytest.approx(other["score"], abs=1e-4)
+    for clip, expected in zip(unseen, predict_clips(taught.model, processor, unseen, num_workers=0), strict=True):
+        assert isinstance(expected, ClipPrediction)
+        answer = client.predict(gradio_client.handle_file(str(clip)), api_name="/teach_try")
+        scores = {learned["labels"][index]: float(score) for index, score in enumerate(expected.scores)}
+        assert {row["label"]: row["score"] for row in answer["top"]} == pytest.approx(scores, abs=1e-4)
 
 
 def test_visitors_do_not_see_one_another(connect: Callable[[], Any], clips: Path) -> None:
