@@ -148,7 +148,7 @@ def test_an_oversize_upload_is_refused_before_it_is_read(space: RunningSpace) ->
     address = urllib.parse.urlparse(space.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=120) as connection:
         connection.sendall(
-            b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 200000000\r\n"
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 300000000\r\n"
             b"Content-Type: multipart/form-data; boundary=line\r\n\r\n"
         )
         answer = connection.recv(1000).decode()

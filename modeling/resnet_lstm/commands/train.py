@@ -61,12 +61,8 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     data = parser.add_argument_group("data")
     add_dataset(data, required=True)
     data.add_argument("--num-frames", type=positive, default=16, metavar="N", help="frames of a clip")
-    data.add_argument(
-        "--num-views", type=positive, default=1, metavar="N", help="cached views of a training clip, to augment by"
-    )
-    data.add_argument(
-        "--unknown", type=Path, metavar="DIR", help="clips of none of the classes, a folder or another dataset"
-    )
+    data.add_argument("--num-views", type=positive, default=1, metavar="N", help="cached views of each clip")
+    data.add_argument("--unknown", type=Path, metavar="DIR", help="clips of none of the classes, or a dataset")
     model = parser.add_argument_group("model")
     add_backbone(model)
     # The same as --unfreeze all.
