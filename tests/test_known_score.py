@@ -112,21 +112,3 @@ def test_statistics_that_come_from_the_meta_device_are_those_of_a_new_score() ->
     assert model.known_score is not None
     expected = KnownScore(config.hidden_size, 3).state_dict()
     torch.testing.assert_close(model.known_score.state_dict(), expected, rtol=0, atol=0)
-
-
-def test_a_background_counts_as_much_as_the_other_signs_and_is_saved(
-    known_score: KnownScore, tmp_path: Path, tiny_model: ResNetLSTMForVideoClassification
-) -> None:
-    weight = torch.zeros(4, 8)
-    weight[3, 0] = 2.0  # the one kind of background shows in the first feature
-    known_scores = torch.linspace(0.3, 0.9, 20)
-    score = known_score.with_background(weight, torch.zeros(4), torch.linspace(-1, 1, 20), known_scores)
-    assert score.background_statistics[1] == pytest.approx(float(known_scores.logit().std() / 0.6218), rel=0.02)
-    logits = torch.tensor([[3.0, 0.0, 0.0]] * 3)
-    features = torch.zeros(3, 8)
-    features[1, 0], features[2, 0] = 1.0, -1.0
-    usual, like_background, unlike = score(features, logits)
-    assert like_background < usual <= unlike
-    # Features that the background says nothing of are scored as before.
-    torch.testing.assert_close(usual, known_score(features[:1], logits[:1])[0])
-    assert score.num_background_kinds == 1

@@ -53,8 +53,6 @@ class ResNetLSTMConfig(PreTrainedConfig):
         known_threshold (`float`, *optional*):
             Below this `known_score` a clip is taken for none of the model's actions: 5 of 100 clips that do show one
             of them fall below it. None where the model does not tell.
-        num_background_kinds (`int`, *optional*, defaults to 0):
-            How many kinds of clips that show none of the model's actions the `known_score` was learned with.
         num_class_directions (`int`, *optional*, defaults to 0):
             Directions of the covariance that are kept, beside the mean of each class, so that the model can be taught
             further classes without its training clips. 0 where nothing is kept.
@@ -88,7 +86,6 @@ class ResNetLSTMConfig(PreTrainedConfig):
     temperature: float = 1.0
     early_exit_score: float | None = None
     known_threshold: float | None = None
-    num_background_kinds: int = 0
     num_class_directions: int = 0
     initializer_range: float = 0.02
 
@@ -113,8 +110,6 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"num_motion_stages={self.num_motion_stages}: must be 0 (none) or more.")
         if self.num_lstm_layers < 0:
             raise ValueError(f"num_lstm_layers={self.num_lstm_layers}: must be 0 (no LSTM) or more.")
-        if self.num_background_kinds < 0:
-            raise ValueError(f"num_background_kinds={self.num_background_kinds}: must be 0 (none) or more.")
         if self.num_class_directions < 0:
             raise ValueError(f"num_class_directions={self.num_class_directions}: must be 0 (nothing kept) or more.")
         for name in ("lstm_input_size", "lstm_hidden_size"):

@@ -7,16 +7,13 @@ action, so both are compared with clips of the predicted action. The third is ho
 all, in units of how much clips of one action differ (Mahalanobis' distance): what is new goes ways of its own.
 
 What the signs are compared with is learned from training clips, each scored by a model that has not seen its group. No
-unknown clip is needed for that. Where there are clips of other actions all the same, a background, a fourth sign is
-learned from them: by how much a clip's likeliest action outdoes the likeliest kind of background, in a discriminant
-that tells all of them apart. That the three count as they do, and what probability their sum stands for, was
+unknown clip is needed for that. That the three count as they do, and what probability their sum stands for, was
 measured with classes that were left out in turn, see `comparison/unknown_actions.py`.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 # What the signs count, each in standard deviations of clips of known actions: entropy, largest logit, distance.
@@ -34,20 +31,14 @@ _LEAST_LOGIT = 1e-3
 _LEAST_DEVIATION = 1e-6
 
 
-def background_margins(logits: torch.Tensor, num_labels: int) -> torch.Tensor:
-    """By how much the likeliest of the first L classes outdoes the likeliest of the others: `[B, L + U]` -> `[B]`."""
-    return logits[:, :num_labels].amax(dim=1) - logits[:, num_labels:].amax(dim=1)
-
-
 class KnownScore(nn.Module):
     """How probable it is that a clip shows one of the model's actions, where half of all clips do.
 
-    Shapes: B clips, H size of what the head reads, L labels, K = `NUM_DIRECTIONS`, U kinds of background.
+    Shapes: B clips, H size of what the head reads, L labels, K = `NUM_DIRECTIONS`.
 
     Args:
         hidden_size: H.
         num_labels: L.
-        num_background_kinds: U; 0 where there was no background to learn from.
     """
 
     centre: torch.Tensor  # [H]
@@ -55,23 +46,14 @@ class KnownScore(nn.Module):
     distance_statistics: torch.Tensor  # [2], mean and standard deviation
     sign_means: torch.Tensor  # [2, L]
     sign_deviations: torch.Tensor  # [2, L]
-    background_weight: torch.Tensor  # [L + U, H]
-    background_bias: torch.Tensor  # [L + U]
-    background_statistics: torch.Tensor  # [2], mean and scale
 
-    def __init__(self, hidden_size: int, num_labels: int, num_background_kinds: int = 0) -> None:
+    def __init__(self, hidden_size: int, num_labels: int) -> None:
         super().__init__()
-        self.num_labels, self.num_background_kinds = num_labels, num_background_kinds
         self.register_buffer("centre", torch.zeros(hidden_size, dtype=torch.float32))
         self.register_buffer("directions", torch.zeros(NUM_DIRECTIONS, hidden_size, dtype=torch.float32))
         self.register_buffer("distance_statistics", torch.tensor([0.0, 1.0], dtype=torch.float32))
         self.register_buffer("sign_means", torch.zeros(2, num_labels, dtype=torch.float32))
         self.register_buffer("sign_deviations", torch.ones(2, num_labels, dtype=torch.float32))
-        if num_background_kinds:
-            size = num_labels + num_background_kinds
-            self.register_buffer("background_weight", torch.zeros(size, hidden_size, dtype=torch.float32))
-            self.register_buffer("background_bias", torch.zeros(size, dtype=torch.float32))
-            self.register_buffer("background_statistics", torch.zeros(2, dtype=torch.float32))
 
     def forward(self, clip_features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """From 0 to 1.
@@ -86,17 +68,10 @@ class KnownScore(nn.Module):
         # In half precision the squares would overflow.
         features, logits = clip_features.float(), logits.float()
         distances = squared_distances(features, self.centre.float(), self.directions.float())
-        if not self.num_background_kinds:
-            return self.probability(logits, distances)
-        margins = background_margins(
-            F.linear(features, self.background_weight.float(), self.background_bias.float()), self.num_labels
-        )
-        return self.probability(logits, distances, margins)
+        return self.probability(logits, distances)
 
-    def probability(
-        self, logits: torch.Tensor, distances: torch.Tensor, margins: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """As `forward`, of logits `[B, L]`, distances `[B]` and `background_margins` `[B]` that are there already."""
+    def probability(self, logits: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """As `forward`, of logits `[B, L]` and distances `[B]` that are there already."""
         mean, deviation = self.distance_statistics.float()
         predicted = logits.argmax(dim=1)
         signs = (logit_signs(logits) - self.sign_means.float()[:, predicted]) / self.sign_deviations[
@@ -104,30 +79,7 @@ class KnownScore(nn.Module):
         ].float()
         nearness = (mean - distances.clamp_min(_LEAST_DEVIATION).log()) / deviation
         total = sum(weight * sign for weight, sign in zip(SIGN_WEIGHTS, (*signs, nearness), strict=True))
-        log_odds = _SLOPE * total + _OFFSET
-        if margins is not None:
-            mean, scale = self.background_statistics.float()
-            log_odds = log_odds + scale * (margins - mean)
-        return log_odds.sigmoid()
-
-    def with_background(
-        self, weight: torch.Tensor, bias: torch.Tensor, margins: torch.Tensor, known_scores: torch.Tensor
-    ) -> KnownScore:
-        """A copy that also compares clips with a background, which counts as much as the other signs together.
-
-        Args:
-            weight: `[L + U, H]`, of the discriminant that tells labels and kinds of background apart.
-            bias: `[L + U]`.
-            margins: `[N]`, the `background_margins` of clips of known actions, by fits without their groups.
-            known_scores: `[N]`, the scores of the same clips without the background.
-        """
-        score = KnownScore(self.centre.shape[0], self.num_labels, len(weight) - self.num_labels)
-        score.load_state_dict(self.state_dict(), strict=False)
-        score.background_weight.copy_(weight)
-        score.background_bias.copy_(bias)
-        scale = known_scores.logit(_LEAST_DEVIATION).std() / margins.std().clamp_min(_LEAST_DEVIATION)
-        score.background_statistics.copy_(torch.stack([margins.mean(), scale]))
-        return score
+        return (_SLOPE * total + _OFFSET).sigmoid()
 
     def set_statistics(
         self,

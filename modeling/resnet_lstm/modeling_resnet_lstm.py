@@ -192,9 +192,8 @@ class ResNetLSTMPreTrainedModel(PreTrainedModel):
                         init.copy_(parameter[units], weight)
         elif isinstance(module, KnownScore):
             # As built: on the meta device what a buffer was built with is lost.
-            for name, buffer in module.named_buffers():
-                if name in ("centre", "directions", "sign_means") or name.startswith("background_"):
-                    init.zeros_(buffer)
+            for buffer in (module.centre, module.directions, module.sign_means):
+                init.zeros_(buffer)
             init.ones_(module.sign_deviations)
             init.copy_(module.distance_statistics, torch.tensor([0.0, 1.0]))
         elif isinstance(module, ClassStatistics):
@@ -568,7 +567,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             )
         self.known_score = None
         if config.known_threshold is not None:
-            self.known_score = KnownScore(config.hidden_size, config.num_labels, config.num_background_kinds)
+            self.known_score = KnownScore(config.hidden_size, config.num_labels)
         self.class_statistics = None
         if config.num_class_directions:
             self.class_statistics = ClassStatistics(config.hidden_size, config.num_labels, config.num_class_directions)
@@ -603,7 +602,6 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         """
         self.known_score = None if known_score is None else known_score.to(self.device)
         self.config.known_threshold = threshold
-        self.config.num_background_kinds = 0 if known_score is None else known_score.num_background_kinds
 
     def set_class_statistics(self, statistics: ClassStatistics | None) -> None:
         """Keep what the model can be taught further classes by; or nothing any more, with None."""

@@ -83,13 +83,6 @@ def make_parser() -> CommandParser:
     )
     comparison.add_argument("--few-clips", action="store_true", help="train on 1, 2, 5, 10, 20 and all clips a class")
     comparison.add_argument("--unknown", action="store_true", help="leave classes out in turn, and tell their clips")
-    comparison.add_argument(
-        "--background",
-        type=int,
-        default=0,
-        metavar="N",
-        help="with --unknown: so many others to learn from",
-    )
     comparison.add_argument("--teach", action="store_true", help="leave classes out in turn, and teach them")
     comparison.add_argument("--num-folds", type=positive, default=5, metavar="N", help="folds over groups")
     comparison.add_argument("--num-seeds", type=positive, default=3, metavar="N", help="trainings of each fold")
@@ -104,8 +97,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.few_clips + args.unknown + args.teach > 1:
         parser.error("--few-clips, --unknown and --teach are comparisons of their own: choose one")
-    if args.background and not args.unknown:
-        parser.error("--background is of --unknown")
     if args.unknown or args.teach:
         # The LSTM has no part in it, and takes most of a training's time.
         args.recipes = [WITHOUT_LSTM]
@@ -177,13 +168,10 @@ def _leave_classes_out(comparison: _Comparison) -> str:
         left_out = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
         trials += leave_out_classes(
             *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, comparison.folds, left_out),
-            *(seed, comparison.features, args.backbone, args.output, args.background),
+            *(seed, comparison.features, args.backbone, args.output),
         )
     result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
-    title = f"{comparison.title},\na fifth of the classes left out of each"
-    if args.background:
-        title += f", {args.background} others its background"
-    result.write(args.output, {**comparison.facts, "background_classes": args.background}, title)
+    result.write(args.output, comparison.facts, f"{comparison.title},\na fifth of the classes left out of each")
     return result.to_markdown()
 
 

@@ -25,7 +25,6 @@ from accelerate import PartialState
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..data import open_dataset
-from ..evaluation.unknown_clips import find_unknown_clips
 from ..training import (
     RunOptions,
     TrainedClassifier,
@@ -61,8 +60,9 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     data = parser.add_argument_group("data")
     add_dataset(data, required=True)
     data.add_argument("--num-frames", type=positive, default=16, metavar="N", help="frames of a clip")
-    data.add_argument("--num-views", type=positive, default=1, metavar="N", help="cached views of each clip")
-    data.add_argument("--unknown", type=Path, metavar="DIR", help="clips of none of the classes, or a dataset")
+    data.add_argument(
+        "--num-views", type=positive, default=1, metavar="N", help="cached views of a training clip, to augment by"
+    )
     model = parser.add_argument_group("model")
     add_backbone(model)
     # The same as --unfreeze all.
@@ -118,11 +118,8 @@ def run(args: argparse.Namespace) -> int:
         args.unfreeze = "all"
     tuning = _settings(TuningSettings, args)
     repeated = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
-    folder = open_dataset(args.dataset)
-    # Test clips stay for tests.
-    unknown = find_unknown_clips(args.unknown, folder.labels, ("train", "validation")) if args.unknown else []
     trained = train_classifier(
-        folder,
+        open_dataset(args.dataset),
         args.output,
         partial(ResNetLSTMForVideoClassification.from_backbone, args.backbone),
         ResNetLSTMVideoProcessor(num_frames=args.num_frames),
@@ -146,7 +143,6 @@ def run(args: argparse.Namespace) -> int:
         base_model=None if Path(args.backbone).exists() else args.backbone,
         train_baseline=args.baseline and tuning.unfreeze == "none",
         tuning=tuning,
-        unknown=unknown,
         texts={CONFIG_FILE: config_text(CONFIG_FILE, "train", repeated)},
     )
     if PartialState().is_main_process:

@@ -267,25 +267,9 @@ def train_fold(
 
 
 def train_head_on_fold(
-    recipe: Recipe,
-    clips: LabelledClips,
-    fold: Fold,
-    seed: int,
-    features: FeaturesInMemory,
-    backbone: str,
-    unknown: GroupedFeatures | None = None,
+    recipe: Recipe, clips: LabelledClips, fold: Fold, seed: int, features: FeaturesInMemory, backbone: str
 ) -> tuple[nn.Module, TrainingResult]:
-    """Train a recipe on a fold's training and validation clips: the head, and how the training went.
-
-    Args:
-        recipe: What to train.
-        clips: The clips; their features must be in the cache in all views that the recipe trains on.
-        fold: Of `group_folds`.
-        seed: Of the training.
-        features: The clips' features.
-        backbone: What made them.
-        unknown: As in `train_head`.
-    """
+    """Train a recipe on a fold's training and validation clips: the head, and how the training went."""
     settings = recipe.training_settings(seed)
     set_seed(seed)
     head = recipe.build(backbone, clips.label_names)
@@ -318,7 +302,6 @@ def train_head_on_fold(
                 else GroupedFeatures(validation, [clips.groups[i] for i in fold.validation]),
                 make_loop,
                 Path(directory),
-                unknown=unknown,
                 refit=settings.refit,
             )
         else:

@@ -28,8 +28,6 @@ from ..evaluation.plots import save_figure
 from ..features import UNIFORM, FeaturesInMemory
 from ..known_score import logit_signs
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.datasets import FeatureDataset
-from ..training.frozen_backbone import GroupedFeatures
 from ..whole_file import write_texts, written_whole
 from .cross_validation import SCORING_BATCH_SIZE, Fold, LabelledClips, train_head_on_fold, training_key
 from .recipes import Recipe
@@ -115,7 +113,6 @@ def leave_out_classes(
     features: FeaturesInMemory,
     backbone: str,
     output_dir: Path,
-    num_background: int = 0,
 ) -> list[UnknownTrial]:
     """Train a recipe without each set of classes on each fold. What an earlier call has trained is read.
 
@@ -129,7 +126,6 @@ def leave_out_classes(
         features: The clips' features.
         backbone: What made them.
         output_dir: Where the trials are kept, one file for each.
-        num_background: So many other classes are the background that each model learns with, and no test clips.
 
     Raises:
         ValueError: A model does not tell what it knows: the recipe does not, or the training clips are too few.
@@ -137,17 +133,12 @@ def leave_out_classes(
     trials = []
     pairs = [(fold, classes) for classes in left_out for fold in folds]
     for fold, classes in tqdm(pairs, desc=f"{name}, classes left out", unit="training"):
-        others = np.setdiff1d(clips.labels, classes)
-        background = np.random.default_rng((seed, *classes)).permutation(others)[:num_background]
-        known_clips, known_fold = without_classes(clips, fold, np.concatenate([classes, background]))
+        known_clips, known_fold = without_classes(clips, fold, classes)
         key = training_key(recipe, known_clips, known_fold, seed, features)
-        suffix = f"-{num_background}-background" if num_background else ""
-        path = output_dir / f"{name}-unknown{suffix}" / f"{key}.safetensors"
+        path = output_dir / f"{name}-unknown" / f"{key}.safetensors"
         tensors = load_file(path) if path.is_file() else {}
         if not METHODS.keys() <= tensors.keys():
-            unknown = _background(clips, fold, background, seed, features) if num_background else None
-            test = fold.test[~np.isin(clips.labels[fold.test], background)]
-            trial = _trial(recipe, known_clips, known_fold, test, seed, features, backbone, unknown)
+            trial = _trial(recipe, known_clips, known_fold, fold.test, seed, features, backbone)
             tensors = {**trial.values, "is_known": trial.is_known, "is_refused": trial.is_refused}
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as temporary:
@@ -170,17 +161,6 @@ def without_classes(clips: LabelledClips, fold: Fold, classes: np.ndarray) -> tu
     return known, Fold(*(indices[labels[indices] >= 0] for indices in (fold.train, fold.validation, fold.test)))
 
 
-def _background(
-    clips: LabelledClips, fold: Fold, classes: np.ndarray, seed: int, features: FeaturesInMemory
-) -> GroupedFeatures:
-    """The clips of some classes that a fold does not test on, as the background of a training."""
-    indices = np.concatenate([fold.train, fold.validation])
-    indices = indices[np.isin(clips.labels[indices], classes)]
-    kinds = np.unique(clips.labels[indices], return_inverse=True)[1].tolist()
-    dataset = FeatureDataset([clips.files[index] for index in indices], kinds, features, [UNIFORM], seed)
-    return GroupedFeatures(dataset, [clips.groups[index] for index in indices])
-
-
 def _trial(
     recipe: Recipe,
     clips: LabelledClips,
@@ -189,9 +169,8 @@ def _trial(
     seed: int,
     features: FeaturesInMemory,
     backbone: str,
-    unknown: GroupedFeatures | None,
 ) -> UnknownTrial:
-    head, _ = train_head_on_fold(recipe, clips, fold, seed, features, backbone, unknown)
+    head, _ = train_head_on_fold(recipe, clips, fold, seed, features, backbone)
     if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
         raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
     train = np.concatenate([fold.train, fold.validation])

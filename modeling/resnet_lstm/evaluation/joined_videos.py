@@ -15,12 +15,11 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..data.video_encoding import write_video
-from ..data.video_folder import DatasetError, VideoFolder, file_sha256
-from ..inference import open_frames
+from ..data.video_folder import SPLITS, DatasetError, VideoFolder, file_sha256
+from ..inference import find_sources, open_frames
 from ..video_decoding import DECODER_VERSION
 from ..video_sources import VideoDecodingError
 from ..whole_file import written_whole
-from .unknown_clips import find_unknown_clips
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,16 @@ def unknown_clips(place: Path, known_labels: Sequence[str]) -> list[SourceClip]:
         DatasetError: There is no such clip.
         FileNotFoundError: There is no clip at all.
     """
-    return [SourceClip(clip.path, None) for clip in find_unknown_clips(place, known_labels)]
+    known = set(known_labels)
+    if any((place / split / "metadata.csv").is_file() for split in SPLITS):
+        folder = VideoFolder.open(place)
+        labelled = [(folder.path(s, clip), clip.label) for s in SPLITS for clip in folder.clips(s)]
+    else:
+        labelled = [(Path(path), Path(path).parent.name) for path in find_sources([str(place)])]
+    unknown = [SourceClip(path, None) for path, label in labelled if label not in known]
+    if not unknown:
+        raise DatasetError(f"{place}: all its clips are of actions that the model knows.")
+    return unknown
 
 
 def join_clips(

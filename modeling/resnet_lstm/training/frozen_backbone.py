@@ -15,7 +15,7 @@ from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperatur
 from ..evaluation.metrics import compute_metrics
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
-from ..known_score import KnownScore, background_margins
+from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .datasets import FeatureDataset
 from .discriminant import DiscriminantFit, fit_by_cross_validation
@@ -59,7 +59,6 @@ def train_head(
     make_loop: MakeLoop,
     output_dir: Path,
     *,
-    unknown: GroupedFeatures | None = None,
     refit: bool = True,
     resume: bool = False,
 ) -> TrainingResult:
@@ -80,7 +79,6 @@ def train_head(
         validation: The clips that choose the epoch and the temperature; without them the LSTM is left out of it.
         make_loop: Makes the training loop.
         output_dir: Where checkpoints go.
-        unknown: Clips of none of the model's actions, their labels the kinds of them; none are needed.
         refit: Whether to end with the training on all clips.
         resume: Go on from the checkpoints in `output_dir`.
     """
@@ -103,7 +101,6 @@ def train_head(
     model.config.early_exit_score = None
     model.set_known_score(None, None)
     model.set_class_statistics(None)
-    learned_from = train
     fit = fit_linear_part(model, train)
     if validation is not None:
         # The start at its best: no epoch may win by being more or less sure.
@@ -115,36 +112,21 @@ def train_head(
         figures = validation_figures(model, validation.dataset)
         model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
         if refit:
-            learned_from = train.and_also(validation)
+            everything = train.and_also(validation)
             model.load_state_dict(initial, strict=False)
-            fit = fit_linear_part(model, learned_from)
-            divide_linear_part(model, learned_from.dataset, sureness)
+            fit = fit_linear_part(model, everything)
+            divide_linear_part(model, everything.dataset, sureness)
             if result.best_epoch is not None:
                 (output_dir / REFIT_FOLDER).mkdir(exist_ok=True)
-                run_loop(learned_from.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
+                run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
     known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
-    if unknown is not None:
-        learn_background(model, learned_from, unknown, fit, known_scores)
     divisor = fit.temperature * sureness
     model.set_class_statistics(
         fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
     )
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
-
-
-def _clip_features(
-    model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, views: Sequence[View] | None = None
-) -> torch.Tensor:
-    """What the linear part reads of clips, all views of a clip before the next, by default the first: `[N * V, H]`."""
-    base = model.resnet_lstm
-    return torch.cat(
-        [
-            base.normalised(base.magnitudes(frame_features.to(model.device))).mean(dim=1).cpu()
-            for frame_features in _batches(dataset, dataset.views[:1] if views is None else views)
-        ]
-    )
 
 
 def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tensor]:
@@ -165,7 +147,12 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
     mean = total / num_frames
     base.set_feature_statistics(mean.float(), (square_total / num_frames - mean**2).clamp_min(0).float())
 
-    features = _clip_features(model, dataset, dataset.views)  # [N * V, H]
+    features = torch.cat(
+        [
+            base.normalised(base.magnitudes(frame_features.to(device))).mean(dim=1).cpu()
+            for frame_features in _batches(dataset, dataset.views)
+        ]
+    )  # [N * V, H]
     num_views = len(dataset.views)
     labels = np.repeat(np.array(dataset.labels), num_views)
     groups = [group for group in train.groups for _ in range(num_views)]
@@ -200,48 +187,6 @@ def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFi
     known_scores = known_score.probability(logits, distances).numpy()
     model.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
     return known_scores
-
-
-@torch.no_grad()
-def learn_background(
-    model: ResNetLSTMForVideoClassification,
-    known: GroupedFeatures,
-    unknown: GroupedFeatures,
-    fit: DiscriminantFit,
-    known_scores: np.ndarray,
-) -> None:
-    """Let the model's `known_score` also compare clips with a background of clips of other actions.
-
-    Args:
-        model: With its `known_score` set; where it has none, nothing is done.
-        known: The clips that its linear part was fitted to.
-        unknown: Clips of none of its actions, their labels the kinds of them.
-        fit: Of its linear part.
-        known_scores: Of the clips of `fit` that were held out, from `fit_known_score`.
-    """
-    if model.known_score is None:
-        return
-    num_labels, num_clips = model.config.num_labels, len(known.dataset)
-    kinds = np.array(unknown.dataset.labels)
-    joint = fit_by_cross_validation(
-        torch.cat([_clip_features(model, known.dataset), _clip_features(model, unknown.dataset)]),
-        np.concatenate([known.dataset.labels, num_labels + kinds]),
-        # A recording may hold known and other actions: it is one group then.
-        [*known.groups, *unknown.groups],
-        num_labels + int(kinds.max()) + 1,
-        known.dataset.seed,
-    )
-    scored = np.full(len(fit.labels), np.nan)
-    scored[~np.isnan(fit.held_out_distances)] = known_scores
-    scores = scored[:: len(known.dataset.views)]  # in their first view
-    held_out = joint.held_out_logits[:num_clips]
-    there = ~np.isnan(scores) & ~np.isnan(held_out[:, 0])
-    margins = background_margins(torch.from_numpy(held_out[there]).float(), num_labels)
-    before = torch.from_numpy(scores[there]).float()
-    score = model.known_score.cpu().with_background(joint.classifier.weight, joint.classifier.bias, margins, before)
-    mean, scale = score.background_statistics
-    after = (before.logit(1e-6) + scale * (margins - mean)).sigmoid()
-    model.set_known_score(score, float(np.quantile(after.numpy(), KNOWN_CLIPS_REFUSED)))
 
 
 def divide_linear_part(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset, temperature: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,6 @@ from accelerate import Accelerator
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import backbone_dtype, precision_name
-from ..evaluation.unknown_clips import UnknownClip
 from ..features import ClipFile, FeatureCache, MapCache, View, clip_files, extract_features
 from ..features.kept_clips import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
@@ -39,7 +37,6 @@ class Run:
         settings: What the model shall learn.
         options: How the run is carried out.
         accelerator: Devices, processes, precision and trackers.
-        unknown: Clips of none of the dataset's classes, to learn by that there are others.
     """
 
     folder: VideoFolder
@@ -47,7 +44,6 @@ class Run:
     settings: TrainingSettings
     options: RunOptions
     accelerator: Accelerator
-    unknown: Sequence[UnknownClip] = ()
 
     @cached_property
     def splits(self) -> list[str]:

@@ -20,7 +20,6 @@ from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import describe
 from ..evaluation import EvaluationReport, plot_training_curves
 from ..evaluation.evaluate_model import evaluate_model
-from ..evaluation.unknown_clips import UnknownClip
 from ..features import UNIFORM
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -74,7 +73,6 @@ def train_classifier(
     base_model: str | None = None,
     train_baseline: bool = True,
     tuning: TuningSettings | None = None,
-    unknown: Sequence[UnknownClip] = (),
     texts: Mapping[str, str] | None = None,
 ) -> TrainedClassifier:
     """Train, keep the best epoch, score it once on the test split, and write everything down.
@@ -96,7 +94,6 @@ def train_classifier(
         train_baseline: Also train the order-blind baseline, the same model without its LSTM, to stand beside it; on
             the pretrained backbone, as it is.
         tuning: Whether and how the backbone is tuned; by default it is not.
-        unknown: Clips of none of the dataset's classes, to learn by that there are others; none are needed.
         texts: Further files for the directory, by name.
 
     Raises:
@@ -125,7 +122,7 @@ def train_classifier(
             split_batches=True, use_seedable_sampler=True, data_seed=settings.seed, non_blocking=True
         ),
     )
-    run = Run(folder, processor, settings, options, accelerator, unknown)
+    run = Run(folder, processor, settings, options, accelerator)
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(output_of_run(output_dir, resume=options.resume, overwrite=options.overwrite))

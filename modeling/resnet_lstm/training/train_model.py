@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..data.video_folder import DatasetError, file_sha256
-from ..features import UNIFORM, ClipFile, FeaturesInMemory, training_views
+from ..features import UNIFORM, FeaturesInMemory, training_views
 from ..feeding import default_num_workers
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .class_weights import class_weights
@@ -103,31 +101,9 @@ def _train_on_features(
         grouped.get("validation"),
         make_loop,
         output_dir,
-        unknown=_unknown_features(run, model),
         refit=run.settings.refit,
         resume=run.options.resume,
     )
-
-
-def _unknown_features(run: Run, model: ResNetLSTMForVideoClassification) -> GroupedFeatures | None:
-    """The features of the clips of other actions, extracted where they are missing; None where there are none."""
-    if not run.unknown:
-        return None
-    kinds = sorted({clip.kind for clip in run.unknown})
-    cache = run.feature_cache(model)
-    group_of = {clip.path: clip.group for clip in run.unknown}
-    with ThreadPoolExecutor() as pool:
-        files = [
-            ClipFile(clip.path, sha256)
-            for clip, sha256 in zip(
-                run.unknown, pool.map(file_sha256, [clip.path for clip in run.unknown]), strict=True
-            )
-        ]
-    files, labels = run.extracted((files, [kinds.index(clip.kind) for clip in run.unknown]), model, cache, [UNIFORM])
-    if not files:
-        raise DatasetError("none of the clips of other actions can be decoded.")
-    dataset = FeatureDataset(files, labels, FeaturesInMemory(cache), [UNIFORM], run.settings.seed)
-    return GroupedFeatures(dataset, [group_of[file.path] for file in files])
 
 
 def _train_on_clips(
