@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from about_view import about_view, known_actions_view
 from classify_tab import ClassifyTab
 from engine import Engine
+from gradio_mends import mend_gradio
 from limits import MAX_MODEL_BYTES
 from live_tab import LiveTab
 from teach_session import forget_page
@@ -113,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         uploads = Uploads(files, MAX_MODEL_BYTES)
         uploads.start_sweeping()
+        mend_gradio()
         engine.start_loading()
         page = build_page(engine, uploads, Path(folder) / "examples")
         page.queue(max_size=QUEUE_SIZE).launch(

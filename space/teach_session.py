@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING
 from limits import VideoRefusedError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from resnet_lstm import ResNetLSTMForVideoClassification
-    from resnet_lstm.evaluation import EvaluationReport
     from resnet_lstm.teaching import TaughtModel
 
 MAX_ACTIONS = 20
@@ -33,13 +30,13 @@ class ClipToLearn:
         name: What its file was called.
         sha256: Of its bytes.
         frame_features: `[T, D]`, what the model makes of its frames.
-        pictures: `[N, H, W, 3]` uint8, a few of its frames, small.
+        thumbnail: A few of its frames side by side, small, as the address of a picture.
     """
 
     name: str
     sha256: str
     frame_features: torch.Tensor
-    pictures: np.ndarray
+    thumbnail: str
 
 
 @dataclass(eq=False)
@@ -50,20 +47,21 @@ class TeachSession:
         page: What the server calls the page that it belongs to; None for a program's.
         actions: The clips of each action.
         base: What is taught: the Space's model, or one that the visitor has brought along; None for the former.
-        model: What knows the actions; None until they are learned.
-        taught: What came of the last learning, to be taken along; None for a model that is as it was brought.
-        report: How well the clips are recognised, each by what was learned from the others.
+        taught: What came of the last learning; None before it.
     """
 
     page: str | None = None
     actions: dict[str, list[ClipToLearn]] = field(default_factory=dict)
     base: ResNetLSTMForVideoClassification | None = None
-    model: ResNetLSTMForVideoClassification | None = None
     taught: TaughtModel | None = None
-    report: EvaluationReport | None = None
 
     def __post_init__(self) -> None:
         _sessions.add(self)
+
+    @property
+    def model(self) -> ResNetLSTMForVideoClassification | None:
+        """What knows the visitor's actions, learned here or brought along; None before."""
+        return self.base if self.taught is None else self.taught.model
 
     @staticmethod
     def model_of(session: TeachSession | None) -> ResNetLSTMForVideoClassification:
@@ -79,7 +77,7 @@ class TeachSession:
     def forget(self) -> None:
         """Let go of everything."""
         self.actions.clear()
-        self.base = self.model = self.taught = self.report = None
+        self.base = self.taught = None
 
     def name_of(self, action: str | None) -> str:
         """The action that is meant: one that is there already however it is capitalised, or a new one.
@@ -115,7 +113,9 @@ class TeachSession:
         clips = self.actions.get(action, [])
         if len(clips) >= MAX_CLIPS_OF_ACTION:
             raise VideoRefusedError(f"{action} has {len(clips)} clips, as many as are taken here.")
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        from resnet_lstm.data.video_folder import file_sha256
+
+        sha256 = file_sha256(path)
         for other, others in self.actions.items():
             if any(clip.sha256 == sha256 for clip in others):
                 raise VideoRefusedError(f"{path.name}: is a clip of {other} already.")

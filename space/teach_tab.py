@@ -16,9 +16,9 @@ from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
 from taught_try import TaughtTry
 from teach_session import KEPT_SECONDS, ClipToLearn, TeachSession
-from teach_view import learned_view, session_record, session_view, thumbnails
+from teach_view import learned_view, session_record, session_view, thumbnail
 from uploads import Uploads
-from video_input import files_input, video_input
+from video_input import video_input
 from view_parts import notice, refusal, working
 from wiring import ONE_AT_A_TIME, PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to
 
@@ -26,6 +26,7 @@ _INTRODUCTION = """<div class="rl-teach"><h2>Teach it your own actions</h2>
 <p>A few short clips of each are enough, and it learns them in seconds. <strong>Your clips stay yours:</strong> a video
 is deleted as soon as its frames have been read. What is remembered, numbers and small pictures, is seen by you alone,
 and gone when you close the page, or an hour after your last step.</p></div>"""
+_FILES_PIXELS = 130
 # A class of its own, of clips in which none of the actions happens.
 SOMETHING_ELSE = "something else"
 _TAKE_ALONG = f"""<details class="rl-known"><summary>How to use and publish it</summary>
@@ -59,7 +60,9 @@ class TeachTab:
                     )
                     otherwise = gr.Button("Something else", size="sm", min_width=120)
                 clip = video_input("2. Drop or record a clip of it", MAX_CLIP_SECONDS, elem_id="teach-clip")
-                clips = files_input("… or several at once", file_count="multiple", elem_id="teach-clips")
+                clips = gr.File(
+                    label="… or several at once", file_count="multiple", height=_FILES_PIXELS, elem_id="teach-clips"
+                )
             with gr.Column():
                 shown = html(session_view(TeachSession()), elem_id="teach-session")
                 with gr.Row():
@@ -95,7 +98,9 @@ class TeachTab:
         pack.click(self._pack, session, [packed, said], **ONE_AT_A_TIME, **PAGE_ONLY)
 
     def _build_go_on(self, session: gr.State, said: gr.HTML, learned: gr.HTML, with_model: gr.Column) -> None:
-        brought = files_input("Go on with a model that you took along (.zip)", elem_id="teach-zip")
+        brought = gr.File(
+            label="Go on with a model that you took along (.zip)", height=_FILES_PIXELS, elem_id="teach-zip"
+        )
         outputs = [session, brought, said, learned, with_model]
         brought.upload(self._go_on, [session, brought], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
 
@@ -182,7 +187,7 @@ class TeachTab:
                 yield step
             else:
                 features, frames = step
-                session.add(name, ClipToLearn(Path(path).name, sha256, features, thumbnails(frames)))
+                session.add(name, ClipToLearn(Path(path).name, sha256, features, thumbnail(frames)))
 
     def _teach(self, session: TeachSession, keep: bool) -> Iterator[Progress]:
         """Learn what is in the session."""
@@ -194,7 +199,7 @@ class TeachTab:
             if isinstance(step, Progress):
                 yield step
             else:
-                session.taught, session.model, session.report = step, step.model, step.report
+                session.taught = step
 
     def _add(
         self,
@@ -215,7 +220,7 @@ class TeachTab:
         for path in given:
             try:
                 for step in self._read(session, action, path):
-                    yield gr.skip(), gr.skip(), gr.skip(), session_view(session), working(step)
+                    yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), working(step)
             except REFUSALS as error:
                 refusals.append(str(error))
             finally:
@@ -227,7 +232,8 @@ class TeachTab:
         try:
             for step in self._teach(session, keep):
                 yield gr.skip(), working(step), gr.skip(), gr.skip()
-            yield session, "", learned_view(session), gr.Column(visible=True)
+            assert session.taught is not None  # noqa: S101 - it has just been learned
+            yield session, "", learned_view(session.taught.report), gr.Column(visible=True)
         except REFUSALS as error:
             yield session, refusal(str(error)), gr.skip(), gr.skip()
 
@@ -255,8 +261,7 @@ class TeachTab:
                 raise VideoRefusedError(f"{Path(brought).name}: at most {MAX_MODEL_BYTES // 2**20} MB are taken.")
             yield gr.skip(), gr.skip(), working(Progress("Reading the model")), gr.skip(), gr.skip()
             model = read_zip(Path(brought), self._engine.model()[0])
-            session.base = session.model = model
-            session.taught = session.report = None
+            session.base, session.taught = model, None
             labels = ", ".join(model.config.id2label[index] for index in range(model.config.num_labels))
             words = notice(f"It knows {labels}. Try it, or teach it more and keep these.")
             yield session, None, words, "", gr.Column(visible=True)

@@ -20,14 +20,15 @@ EMPTY = notice(
 )
 
 
-def thumbnails(frames: np.ndarray) -> np.ndarray:
-    """A few of a clip's frames `[T, H, W, 3]`, square and small: `[N, P, P, 3]`."""
+def thumbnail(frames: np.ndarray) -> str:
+    """A few of a clip's frames `[T, H, W, 3]` side by side, of which the style sheet shows one after the other."""
     import numpy as np
     from PIL import Image, ImageOps
 
     chosen = frames[np.linspace(0, len(frames) - 1, NUM_PICTURES).round().astype(int)]
     size = (PICTURE_WIDTH, PICTURE_WIDTH)
-    return np.stack([np.asarray(ImageOps.fit(Image.fromarray(frame), size)) for frame in chosen])
+    strip = np.concatenate([np.asarray(ImageOps.fit(Image.fromarray(frame), size)) for frame in chosen], axis=1)
+    return data_uri(strip, NUM_PICTURES * PICTURE_WIDTH, 70)
 
 
 def session_view(session: TeachSession) -> str:
@@ -41,7 +42,7 @@ def session_view(session: TeachSession) -> str:
 def _action(name: str, clips: list[ClipToLearn]) -> str:
     pictures = "".join(
         f'<li class="rl-thumb" role="img" aria-label="{escape(clip.name)}" title="{escape(clip.name)}" '
-        f"style=\"background-image:url('{_strip(clip.pictures)}')\"></li>"
+        f"style=\"background-image:url('{clip.thumbnail}')\"></li>"
         for clip in clips
     )
     return (
@@ -50,30 +51,19 @@ def _action(name: str, clips: list[ClipToLearn]) -> str:
     )
 
 
-def _strip(pictures: np.ndarray) -> str:
-    """Pictures side by side, of which the style sheet shows one after the other."""
-    import numpy as np
-
-    return data_uri(np.concatenate(list(pictures), axis=1), NUM_PICTURES * PICTURE_WIDTH, 70)
-
-
-def learned_view(session: TeachSession) -> str:
+def learned_view(report: EvaluationReport) -> str:
     """How well the clips are recognised when each is held out, and what would help."""
-    report = session.report
-    if report is None or session.model is None:
-        return ""
-    right = int((report.logits.argmax(axis=1) == report.labels).sum())
-    total = len(report.labels)
     rows = "".join(
         f"<tr><th>{escape(in_words(row.label))}</th>"
         f"<td>{round((row.recall or 0) * row.clips)} of {row.clips}</td></tr>"
         for row in report.metrics.per_class
         if row.clips
     )
-    known = session.model.config.num_labels
-    return f"""<article class="rl-card rl-learned"><div role="status"><p class="rl-kicker">Learned {known} actions</p>
-<h2>{right} of {total}</h2><p class="rl-remark">of your clips are recognised when each is held out and tried on what
-was learned from the others.</p></div>
+    known = len(report.label_names)
+    return f"""<article class="rl-card rl-learned"><div role="status"><p class="rl-kicker">Knows {known} actions</p>
+<h2>{_recognised(report)} of {report.metrics.clips}</h2>
+<p class="rl-remark">of your clips are recognised when each is held out and tried on what was learned from the
+others.</p></div>
 <div class="rl-table"><table><caption>Clips recognised, by action</caption>
 <thead><tr><th>Action</th><th>Recognised</th></tr></thead><tbody>{rows}</tbody></table></div>
 <p class="rl-notice">{escape(advice(report))}</p></article>"""
@@ -96,9 +86,7 @@ def most_mixed_up(report: EvaluationReport) -> tuple[str, str, int] | None:
     """The action that is most often taken for another, the other, and in how many clips; None where none is."""
     import numpy as np
 
-    predicted = report.logits.argmax(axis=1)
-    counts = np.zeros((len(report.label_names),) * 2, dtype=int)
-    np.add.at(counts, (report.labels, predicted), 1)
+    counts = np.array(report.metrics.confusion_matrix)  # rows are true classes
     np.fill_diagonal(counts, 0)
     name, other = map(int, np.unravel_index(counts.argmax(), counts.shape))
     if not counts[name, other]:
@@ -111,16 +99,20 @@ def session_record(session: TeachSession) -> dict[str, Any]:
     record: dict[str, Any] = {
         "actions": {name: [clip.name for clip in clips] for name, clips in session.actions.items()}
     }
-    if session.report is not None and session.model is not None:
-        report = session.report
+    if session.taught is not None:
+        report = session.taught.report
         mixed = most_mixed_up(report)
         record["learned"] = {
             "labels": list(report.label_names),
-            "clips": len(report.labels),
-            "recognised": int((report.logits.argmax(axis=1) == report.labels).sum()),
+            "clips": report.metrics.clips,
+            "recognised": _recognised(report),
             "mixed_up": None if mixed is None else {"action": mixed[0], "taken_for": mixed[1], "clips": mixed[2]},
         }
     return record
+
+
+def _recognised(report: EvaluationReport) -> int:
+    return round(report.metrics.top1 * report.metrics.clips)
 
 
 def _clips(count: int) -> str:

@@ -21,7 +21,7 @@ from resnet_lstm.teaching import TaughtModel, teach
 from space_fixtures import RunningSpace, wait_until_nothing_is_kept
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
-from teach_session import MAX_ACTIONS, ClipToLearn, TeachSession
+from teach_session import MAX_ACTIONS, ClipToLearn, TeachSession, forget_page
 
 gradio_client = pytest.importorskip("gradio_client")
 
@@ -115,8 +115,19 @@ def test_a_session_has_room_for_so_much(clips: Path) -> None:
     assert "action 2" not in session.actions
 
 
+def test_a_page_that_is_closed_is_forgotten_and_no_other() -> None:
+    closed, other, programs = TeachSession("closed"), TeachSession("other"), TeachSession()
+    for session in (closed, other, programs):
+        session.add("wave", _clip("0"))
+    forget_page(None)
+    forget_page("closed")
+    assert not closed.actions
+    assert other.actions
+    assert programs.actions
+
+
 def _clip(sha256: str) -> ClipToLearn:
-    return ClipToLearn("clip.mp4", sha256, torch.zeros(16, 1), torch.zeros(6, 8, 8, 3, dtype=torch.uint8).numpy())
+    return ClipToLearn("clip.mp4", sha256, torch.zeros(16, 1), "")
 
 
 @pytest.fixture(scope="module")
