@@ -30,7 +30,11 @@ def test_a_damaged_model_is_told_to_users_without_its_path(trained_model: Path, 
     assert str(tmp_path) not in str(error.value)
 
 
-def test_importing_the_app_loads_no_model_and_no_torch() -> None:
-    code = f"import sys; sys.path.insert(0, {str(APP.parent)!r}); import app; print('torch' in sys.modules)"
+@pytest.mark.parametrize(("module", "not_loaded"), [("app", "gradio"), ("app", "torch"), ("page", "torch")])
+def test_importing_the_app_loads_nothing_that_takes_long(module: str, not_loaded: str) -> None:
+    """Each file is decoded by a process that imports the app anew, and the page is there before the model is."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(APP.parent)!r}); import {module}; print({not_loaded!r} in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
