@@ -1,8 +1,8 @@
 """Say what is happening in front of a camera, as it happens.
 
-    resnet-lstm live runs/ucf101-25 0                              # the first webcam
+    resnet-lstm live runs/ucf101-25 0                   # the first webcam
     resnet-lstm live runs/ucf101-25 rtsp://camera.local/stream
-    resnet-lstm live runs/ucf101-25 clip.mp4                       # a file, as fast as it goes
+    resnet-lstm live runs/ucf101-25 clip.mp4            # a file, as fast as it goes
 
 Stop it with Ctrl-C.
 """

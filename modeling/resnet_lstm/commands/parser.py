@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import textwrap
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -14,7 +15,7 @@ _LEAST_WIDTH, _MOST_WIDTH = 80, 119
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Reads `--two-words` and, unshown, `--two_words`; shows its description as written."""
+    """Reads `--two-words` and, unshown, `--two_words`; shows the examples in its description as written."""
 
     def __init__(self, add_help: bool = True, **kwargs: Any) -> None:
         super().__init__(formatter_class=_HelpFormatter, allow_abbrev=False, add_help=False, **kwargs)
@@ -45,7 +46,11 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         width = min(max(shutil.get_terminal_size().columns, _LEAST_WIDTH), _MOST_WIDTH)
-        super().__init__(prog, max_help_position=36, width=width)
+        super().__init__(prog, max_help_position=min(36, width // 3 + 2), width=width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(part if part.startswith(" ") else textwrap.fill(part, width) for part in paragraphs)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         long_names = [name for name in action.option_strings if name.startswith("--")]

@@ -36,7 +36,7 @@ from .parser import CommandParser
 
 def make_parser() -> CommandParser:
     """The command's options."""
-    parser = CommandParser.of("publish", "{model,dataset,space} [DIR] --repo OWNER/NAME", __doc__)
+    parser = CommandParser.of("publish", "{model,dataset,space} [DIR] --repo REPO", __doc__)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", prog="resnet-lstm publish")
     common = CommandParser(add_help=False)
     common.add_argument("--repo", required=True, metavar="OWNER/NAME", help="where")

@@ -16,24 +16,24 @@ DEFAULT_BACKBONE = "microsoft/resnet-50"
 
 # How a command computes, as opposed to what. Each takes those of these that mean something to it.
 COMPUTING: dict[str, dict[str, Any]] = {
-    "--batch-size": {"type": positive, "metavar": "N", "help": "clips at a time (default: 1 on a CPU, 32 on a GPU)"},
+    "--batch-size": {"type": positive, "metavar": "N", "help": "clips at a time (default: CPU 1, GPU 32)"},
     "--num-workers": {
         "type": int,
         "metavar": "N",
-        "help": "processes that decode (default: 0, for a GPU one a core)",
+        "help": "that decode (default: CPU 0, GPU one a core)",
     },
     "--precision": {
         "choices": PRECISIONS,
         "default": "auto",
         "metavar": "NAME",
-        "help": "fp32, bf16, fp16 or auto, the device's best",
+        "help": "fp32, bf16, fp16; auto: the best",
     },
     "--runtime": {"choices": RUNTIMES, "default": "torch", "help": "onnx and openvino: made by `export`"},
     "--int8": {"action": "store_true", "help": "with --runtime: the export that computes with 8-bit integers"},
     "--cache-dir": {
         "type": Path,
         "metavar": "DIR",
-        "help": "of features (default: $RESNET_LSTM_CACHE or below ~/.cache)",
+        "help": "default: $RESNET_LSTM_CACHE or in ~/.cache",
     },
 }
 
@@ -62,9 +62,7 @@ def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = Fal
         help: What it is, where that is not plain.
     """
     ways = group.add_mutually_exclusive_group(required=required)
-    ways.add_argument(
-        "--dataset", metavar="DATASET", help=help or "made by `build`, any VideoFolder, or the Hub id of one"
-    )
+    ways.add_argument("--dataset", metavar="DATASET", help=help or "made by `build`, a VideoFolder or a Hub id")
     if may_be_second:
         ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -75,11 +73,11 @@ def add_backbone(group: Any) -> None:
         "--backbone",
         default=os.environ.get("RESNET50_PATH", DEFAULT_BACKBONE),
         metavar="DIR_OR_ID",
-        help=f"a ResNet (default: $RESNET50_PATH or {DEFAULT_BACKBONE})",
+        help=f"default: $RESNET50_PATH or {DEFAULT_BACKBONE}",
     )
 
 
 def add_answer_files(group: Any) -> None:
     """The two files that answers are written to."""
-    group.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line, frames included")
+    group.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line")
     group.add_argument("--csv", type=Path, metavar="FILE", help="write a table")

@@ -8,8 +8,8 @@
     accelerate launch -m resnet_lstm train --dataset data/mine --output runs/mine
 
 The backbone is frozen. With --unfreeze it is then tuned, and kept so if it does better on the validation clips, which
-few source videos seldom allow. The output holds all that `pipeline("video-classification", model=DIR,
-trust_remote_code=True)` needs, the figures, and train.yaml, with which the run can be repeated.
+few source videos seldom allow. The output is a model for pipeline("video-classification"), with its figures,
+and train.yaml, which repeats the run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     add_dataset(data, required=True)
     data.add_argument("--num-frames", type=positive, default=16, metavar="N", help="frames of a clip")
     data.add_argument(
-        "--num-views", type=positive, default=1, metavar="N", help="cached views of a training clip, to augment by"
+        "--num-views", type=positive, default=1, metavar="N", help="cached views of a clip, to augment by"
     )
     model = parser.add_argument_group("model")
     add_backbone(model)
@@ -70,21 +70,17 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     model.add_argument("--num-lstm-layers", type=int, default=1, metavar="N", help="0 leaves the LSTM out")
     model.add_argument("--lstm-hidden-size", type=int, default=256, metavar="N", help="units of an LSTM layer")
     model.add_argument("--dropout", type=float, default=0.5, metavar="X", help="dropout of the head")
-    add_switch(model, "--temporal-change", default=True, help="read each frame alone, not what has changed")
-    add_switch(model, "--baseline", default=True, help="train no order-blind baseline to stand beside it")
+    add_switch(model, "--temporal-change", default=True, help="read each frame alone, no change")
+    add_switch(model, "--baseline", default=True, help="train no order-blind model beside it")
     add_fields(parser.add_argument_group("training"), TrainingSettings, with_advanced=with_advanced)
     add_fields(parser.add_argument_group("tuning"), TuningSettings, with_advanced=with_advanced)
     run = parser.add_argument_group("run")
-    run.add_argument("--help-all", action="store_true", help="also show the options that few need, and end")
+    run.add_argument("--help-all", action="store_true", help="show the options that few need, too")
     run.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the model goes")
-    run.add_argument(
-        "--config", type=Path, metavar="FILE", help="YAML or JSON with options; those given here go first"
-    )
-    add_switch(run, "--resume", default=False, help="go on with the run that was begun in --output")
+    run.add_argument("--config", type=Path, metavar="FILE", help="YAML or JSON with options; these go first")
+    add_switch(run, "--resume", default=False, help="go on with the run begun in --output")
     add_switch(run, "--overwrite", default=False, help="replace what is in --output")
-    run.add_argument(
-        "--report-to", nargs="+", default=["none"], metavar="NAME", help="tensorboard, trackio, wandb, or none"
-    )
+    run.add_argument("--report-to", nargs="+", default=["none"], metavar="NAME", help="tensorboard, trackio, wandb")
     add_computing_options(parser, "--batch-size", "--num-workers", "--precision", "--cache-dir")
     return parser
 

@@ -13,39 +13,39 @@ class TrainingSettings:
     Of what is on, the help tells what it is like without.
     """
 
-    num_train_epochs: int = field(default=40, metadata={"help": "epochs at most; early stopping may end sooner"})
-    train_batch_size: int = field(default=32, metadata={"help": "clips a step, over all processes together"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "highest learning rate of the head (AdamW)"})
+    num_train_epochs: int = field(default=40, metadata={"help": "epochs at most"})
+    train_batch_size: int = field(default=32, metadata={"help": "clips a step, of all processes"})
+    learning_rate: float = field(default=1e-3, metadata={"help": "highest one of the head, by AdamW"})
     backbone_learning_rate: float = field(
         default=1e-4, metadata={"help": "highest one of the backbone, if it is trained", "advanced": True}
     )
-    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's decoupled weight decay"})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's decoupled weight decay", "advanced": True})
     lr_scheduler_type: Literal["cosine", "linear", "constant_with_warmup"] = field(
-        default="cosine", metadata={"help": "cosine, linear or constant_with_warmup"}
+        default="cosine", metadata={"help": "cosine, linear or constant_with_warmup", "advanced": True}
     )
     warmup_ratio: float = field(default=0.05, metadata={"help": "share of the steps that warm up", "advanced": True})
-    label_smoothing: float = field(default=0.0, metadata={"help": "of the training loss"})
+    label_smoothing: float = field(default=0.0, metadata={"help": "of the training loss", "advanced": True})
     class_weight: Literal["none", "sqrt", "balanced"] = field(
         default="sqrt",
-        metadata={"help": "balanced (by number of clips), its root sqrt, or none"},
+        metadata={"help": "balanced, its root sqrt, or none"},
     )
     max_grad_norm: float = field(
         default=1.0, metadata={"help": "gradients are clipped to this norm; 0: not", "advanced": True}
     )
-    early_stopping_patience: int = field(default=5, metadata={"help": "epochs without a better score; 0: never stop"})
+    early_stopping_patience: int = field(default=5, metadata={"help": "epochs without gain; 0: go on"})
     metric_for_best_model: Literal["loss", "top1", "macro_f1"] = field(
-        default="loss", metadata={"help": "loss, top1 or macro_f1 of the validation split"}
+        default="loss", metadata={"help": "loss, top1 or macro_f1"}
     )
     refit: bool = field(
         default=True,
-        metadata={"help": "do not train on the validation clips in the end"},
+        metadata={"help": "leave the validation clips out of the last fit"},
     )
     gradient_accumulation_steps: int = field(default=1, metadata={"help": "batches a step", "advanced": True})
     gradient_checkpointing: bool = field(
         default=False, metadata={"help": "save memory, where the backbone is trained", "advanced": True}
     )
-    flip: bool = field(default=True, metadata={"help": "mirror no clips: where left and right tell classes apart"})
-    seed: int = field(default=0, metadata={"help": "of initial weights, order, dropout, augmentation"})
+    flip: bool = field(default=True, metadata={"help": "mirror no clips, if left and right matter"})
+    seed: int = field(default=0, metadata={"help": "of all that is random"})
     checkpoint_interval_seconds: float = field(
         default=300.0, metadata={"help": "a checkpoint is kept this often in an epoch", "advanced": True}
     )

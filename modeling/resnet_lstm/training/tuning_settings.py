@@ -12,7 +12,7 @@ class TuningSettings:
 
     unfreeze: Literal["none", "last_stage", "all"] = field(
         default="none",
-        metadata={"help": "tune none of the backbone, its last_stage, or all"},
+        metadata={"help": "last_stage or all of the backbone"},
     )
     tuning_epochs: int = field(default=1, metadata={"help": "epochs of tuning"})
     tuning_learning_rate: float = field(
