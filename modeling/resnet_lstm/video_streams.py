@@ -34,7 +34,7 @@ _RAW_STREAM_DISORDER = 16
 # XviD in AVI may pack B-frames: the frames leave the decoder in order, their time stamps up to this many places off.
 _AVI_TIME_STAMP_DISORDER = 4
 
-# Threads take longer to start than a short clip of smaller pictures takes to decode.
+# Threads take longer to start than a short clip of smaller pictures takes to decode, or one of these to convert.
 _LEAST_PIXELS_FOR_THREADS = 640 * 360
 
 
@@ -176,7 +176,11 @@ class ToPicture:
         if is_hdr(frame):
             return tone_mapped(frame, self.reformatter, width, height)
         # Bicubic is what FFmpeg itself takes for the colours between two samples of more than 8 bits.
-        return self.reformatter.reformat(frame, width, height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+        num_threads = 1 if width * height < _LEAST_PIXELS_FOR_THREADS else 0
+        picture = self.reformatter.reformat(
+            frame, width, height, format="rgb24", interpolation="BICUBIC", threads=num_threads
+        )
+        return picture.to_ndarray()
 
 
 def _upright(picture: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
