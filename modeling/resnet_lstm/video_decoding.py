@@ -161,14 +161,8 @@ def decode_video(
     """All frames of `sample_video`, which see for the arguments and errors, in one array."""
     damage = Damage()
     sampled = sample_video(source, num_frames, generator, num_threads=num_threads, damage=damage)
-    moments, frames = np.empty(num_frames), None
-    for index, (moment, picture) in enumerate(sampled):
-        if frames is None:
-            frames = np.empty((num_frames, *picture.shape), np.uint8)
-        # Each is copied before the next one is made, which then takes its place in memory.
-        moments[index], frames[index] = moment, picture
-    assert frames is not None
-    return SampledFrames(frames, moments, damage)
+    moments, pictures = zip(*sampled, strict=True)
+    return SampledFrames(np.stack(pictures), np.array(moments), damage)
 
 
 def probe_video(source: VideoSource) -> VideoInfo:
