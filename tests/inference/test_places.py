@@ -64,10 +64,10 @@ def test_what_is_compared_with_is_apart_from_what_is_seen(tiny_backbone: Path) -
         features = model.resnet_lstm.extract_frame_features(pixel_values[None])
         norm = model.resnet_lstm.feature_norm
         roots = (features[0, :, : model.config.pooled_size] + 1e-4).sqrt()
-        standardised = norm(roots)
-        scale = roots.shape[1] ** 0.5 / standardised.norm(dim=1)
-        weight = (model.classifier.weight[1] - model.classifier.weight.mean(dim=0)) / (norm.running_var + norm.eps).sqrt()
-        of_means = scale * ((roots - 1e-4 / roots) * weight).sum(dim=1)
+        of_one = norm(1 + torch.zeros_like(roots)) - norm(torch.zeros_like(roots))  # 1 / deviation
+        scale = roots.shape[1] ** 0.5 / norm(roots).norm(dim=1)
+        weight = model.classifier.weight[1] - model.classifier.weight.mean(dim=0)
+        of_means = scale * ((roots - 1e-4 / roots) * of_one * weight).sum(dim=1)
         logits = model(frame_features=features).frame_logits[0]
         total = (logits[:, 1] - logits.mean(dim=1)).sum()
     torch.testing.assert_close(found.places.sum(dim=(1, 2)), of_means / total, rtol=1e-3, atol=1e-4)

@@ -70,7 +70,7 @@ def test_the_requirements_hold_whatever_the_page_imports_of_the_package() -> Non
     import tomllib
 
     used = {
-        node.module
+        str(node.module)
         for path in SPACE.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("resnet_lstm")

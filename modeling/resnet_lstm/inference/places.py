@@ -4,10 +4,10 @@ What speaks for a label is a sum over what the head reads of each frame: the mea
 the bands have changed, and what the LSTM makes of them in order. A mean is a sum over places, and so is a change. Then
 the head takes the root of each, standardises it and brings the frame to one length. The scale that comes of that is of
 the whole frame, so it is taken as it is, and each feature's root is divided over the places in proportion to what they
-add to the feature. With that one convention all is exact: places, what has none, and the LSTM sum to the frame's share.
+add to the feature. So much is a convention; by it places, what has none, and the LSTM sum to the frame's share exactly.
 
 Two parts have no place. The LSTM's is one. The other is what the head compares each feature with, its mean over the
-training clips, and the bias. And a place of a map is where a feature was found: what it was found by may lie around it.
+training clips, and the bias. And a place of a map is where a feature was found; what it was found by may lie around.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 
 @dataclass(frozen=True)
 class DecisionPlaces:
-    """Each part of the decision for a label as a share of it; together they sum to 1, and those of a frame to its share.
+    """Each part of the decision for a label as a share of it. All sum to 1, and those of a frame to its share.
 
     Attributes:
-        places: `[T, rows, columns]` float32, on the grid of the finest map that is read. Above 0 a place speaks for the
-            label, below 0 against it.
+        places: `[T, rows, columns]` float32, on the grid of the finest map that is read. Above 0 a place speaks for
+            the label, below 0 against it.
         without_place: `[T]` float32, what the features are compared with, and the bias.
         lstm: `[T]` float32, the LSTM's part.
     """
@@ -45,9 +45,7 @@ class DecisionPlaces:
 
 
 @torch.no_grad()
-def decision_places(
-    model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor, label: int
-) -> DecisionPlaces:
+def decision_places(model: ResNetLSTMForVideoClassification, pixel_values: torch.Tensor, label: int) -> DecisionPlaces:
     """What each place of each frame adds to the decision for a label.
 
     The maps are computed by the backbone's own modules in the precision of its weights, whatever computes features
@@ -76,7 +74,9 @@ def decision_places(
     num_means = config.pooled_size
     places = _placed(maps, weights[:, :num_means], 0, size)
     if config.temporal_change:
-        for lag, of_lag in zip(config.lags, weights[:, num_means:].split(config.frame_feature_size, dim=1), strict=True):
+        for lag, of_lag in zip(
+            config.lags, weights[:, num_means:].split(config.frame_feature_size, dim=1), strict=True
+        ):
             changes = [a_map - _earlier(a_map, lag, config) for a_map in maps]
             places += _placed(changes, of_lag, config.num_motion_stages, size)
     total = margins.sum()
@@ -117,7 +117,7 @@ def _earlier(a_map: torch.Tensor, lag: int, config: ResNetLSTMConfig) -> torch.T
 
 
 def _placed(
-    maps: Sequence[torch.Tensor], weights: torch.Tensor, num_motion_stages: int, size: tuple[int, int]
+    maps: Sequence[torch.Tensor], weights: torch.Tensor, num_motion_stages: int, size: Sequence[int]
 ) -> torch.Tensor:
     """A weighted sum of the magnitudes of features `[T, rows, columns]`, as the sum over places that it is.
 
@@ -140,11 +140,9 @@ def _placed(
     return placed
 
 
-def _spread(places: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _spread(places: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """Places `[T, rows, columns]` on a finer grid, their sum unchanged."""
-    rows, columns = (
-        _overlaps(coarse, fine).to(places) for coarse, fine in zip(places.shape[1:], size, strict=True)
-    )
+    rows, columns = (_overlaps(coarse, fine).to(places) for coarse, fine in zip(places.shape[1:], size, strict=True))
     return rows @ places @ columns.T
 
 
