@@ -4,7 +4,7 @@ What speaks for a label is a sum over what the head reads of each frame: the mea
 the bands have changed, and what the LSTM makes of them in order. A mean is a sum over places, and so is a change. Then
 the head takes the root of each, standardises it and brings the frame to one length. The scale that comes of that is of
 the whole frame, so it is taken as it is, and each feature's root is divided over the places in proportion to what they
-add to the feature. So much is a convention; by it places, what has none, and the LSTM sum to the frame's share exactly.
+add to the feature. So much is a convention; with it places, what has none, and the LSTM sum exactly to the share.
 
 Two parts have no place. The LSTM's is one. The other is what the head compares each feature with, its mean over the
 training clips, and the bias. And a place of a map is where a feature was found; what it was found by may lie around.
