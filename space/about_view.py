@@ -12,6 +12,7 @@ from engine import read_model_file
 from view_parts import in_words
 
 _LIMITS = re.compile(r"^## Limits[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_MOST_TO_TRY = 30
 # Of the confusion matrix, in the units of its picture.
 _CELL, _LEFT = 22, 190
 _NO_CARD = (
@@ -50,6 +51,18 @@ def known_actions_view(name: str) -> str:
     return f'<details class="rl-known"><summary>The {len(labels)} actions I know</summary><ul>{names}</ul></details>'
 
 
+def actions_to_try_view(name: str) -> str:
+    """The names of what a model knows, for who looks for something to do; empty where they cannot be read."""
+    labels = list(_config(name).get("id2label", {}).values())
+    if not labels:
+        return ""
+    names = [in_words(label) for label in labels[:_MOST_TO_TRY]]
+    if len(labels) > _MOST_TO_TRY:
+        names.append(f"and {len(labels) - _MOST_TO_TRY} more")
+    listed = "".join(f"<li>{escape(each)}</li>" for each in names)
+    return f'<div class="rl-known"><p>Actions to try:</p><ul>{listed}</ul></div>'
+
+
 def _config(name: str) -> dict[str, Any]:
     path = read_model_file(name, "config.json")
     return {} if path is None else json.loads(path.read_text("utf-8"))
@@ -72,7 +85,7 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         for key, words in shown.items()
     )
     return (
-        f'<section class="rl-card"><h3>How good it is</h3><dl class="rl-figures">{tiles}</dl>'
+        f'<section class="rl-card"><h2>How good it is</h2><dl class="rl-figures">{tiles}</dl>'
         f'<p class="rl-notice">Measured on {metrics["clips"]} {escape(metrics["split"])} clips of {metrics["groups"]} '
         f"source videos of {escape(metrics['dataset'])}, split {escape(metrics['split_scheme'])}; below each figure "
         f"its {confidence} interval over source videos.{leaky}</p></section>"
@@ -90,7 +103,7 @@ def _worth_of_order(metrics: Mapping[str, Any]) -> str:
         for way, points in lost.items()
     )
     return (
-        '<section class="rl-card"><h3>What order is worth</h3><div class="rl-table"><table><thead><tr><th scope="col">'
+        '<section class="rl-card"><h2>What order is worth</h2><div class="rl-table"><table><thead><tr><th scope="col">'
         'Read</th><th scope="col">Right at the first guess</th><th scope="col">Interval</th></tr></thead>'
         f'<tbody>{rows}</tbody></table></div><p class="rl-notice">The same clips, read in another way. Where an '
         "interval holds 0, these clips do not show that it matters.</p></section>"
@@ -116,7 +129,7 @@ def _confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) ->
     right, total = sum(clips[row] for row, clips in enumerate(matrix)), sum(map(sum, matrix))
     width, height = _LEFT + _CELL * len(words), _CELL * len(words)
     return (
-        '<section class="rl-card"><h3>What it takes for what</h3><div class="rl-scroll" tabindex="0" role="group" '
+        '<section class="rl-card"><h2>What it takes for what</h2><div class="rl-scroll" tabindex="0" role="group" '
         f'aria-label="Confusion matrix, scrolls sideways"><svg class="rl-matrix" viewBox="0 0 {width} {height}" '
         f'style="min-width:{min(width, 640)}px;max-width:{2 * width}px" role="img" aria-label="Confusion matrix: '
         f'{right} of {total} clips are on the diagonal, where they belong.">{"".join(names + cells)}</svg></div>'
@@ -151,7 +164,7 @@ def _how_it_works(num_frames: int) -> str:
     )
     boxes = "".join(f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in steps)
     return (
-        f'<section class="rl-card"><h3>How it works</h3><ol class="rl-pipeline">{boxes}</ol>'
+        f'<section class="rl-card"><h2>How it works</h2><ol class="rl-pipeline">{boxes}</ol>'
         "<p>Each frame says on its own what it speaks for, knowing the frames before it. The answer is the plain mean "
         "of what the frames say, so the share of each frame in the decision is exact, and not a guess made afterwards."
         "</p></section>"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,9 @@ from clip_view import clip_record, clip_view
 from engine import Engine
 from examples import example_clip, example_names
 from limits import MAX_CLIP_SECONDS, check_video
+from look_inside import LookInside
+from look_session import LookSession
+from recorder import recorder
 from steps import Progress
 from uploads import Uploads
 from video_input import video_input
@@ -20,8 +22,10 @@ from view_parts import in_words, notice, refusal, working
 from wiring import ONE_AT_A_TIME, PAGE_ONLY, REFUSALS, as_error, html, require, scroll_to, stop_button
 
 _LABEL = "A clip of one action"
-# What becomes of the input, of the stop button and of the view.
-Outputs = tuple[Any, Any, Any]
+_TAKE_SECONDS = 4
+_RECORD = "of one of the actions I know, after a count from three"
+# What becomes of the input, the stop button, the view, what is remembered, and the part that looks inside.
+Outputs = tuple[Any, Any, Any, Any, Any]
 
 
 class ClassifyTab:
@@ -30,7 +34,12 @@ class ClassifyTab:
         engine: Holds the model.
         uploads: The folder of uploads.
         examples: Where examples are kept.
+
+    Attributes:
+        words: Below the answer until there is one.
     """
+
+    words: gr.HTML
 
     def __init__(self, engine: Engine, uploads: Uploads, examples: Path) -> None:
         self._engine = engine
@@ -40,19 +49,24 @@ class ClassifyTab:
     def build(self) -> None:
         """Put the tab's content on the page, and the endpoint beside it."""
         video = video_input(_LABEL, MAX_CLIP_SECONDS, elem_id="clip")
+        html(recorder("clip", _TAKE_SECONDS, words=_RECORD, hidden=True), elem_id="clip-recorder")
         with gr.Row(elem_classes="rl-examples", equal_height=True):
             html("<p>No clip at hand? Generated ones, free to pass on; no everyday action is in them:</p>")
             buttons = {name: gr.Button(in_words(name), size="sm", min_width=90) for name in example_names()}
         stop = stop_button()
         view = html(notice("The answer comes here."), elem_id="clip-answer")
-        outputs = [video, stop, view]
+        self.words = html(elem_id="clip-words")
+        inside = LookInside(self._engine)
+        inside.build()
+        outputs = [video, stop, view, inside.session, inside.section]
         uploaded = [video.upload, video.stop_recording]
-        runs = [gr.on(uploaded, self._show, video, outputs, **ONE_AT_A_TIME, **PAGE_ONLY)]
+        runs = [gr.on(uploaded, self._show, [inside.session, video], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)]
         for name, button in buttons.items():
-            show = partial(self._show_example, name)
-            runs.append(button.click(show, None, outputs, **ONE_AT_A_TIME, **PAGE_ONLY))
+            show = self._example_runner(name)
+            runs.append(button.click(show, inside.session, outputs, **ONE_AT_A_TIME, **PAGE_ONLY))
         for run in runs:
             run.then(None, js=scroll_to("clip-answer"), **PAGE_ONLY)
+            inside.refresh_after(run)
         stop.click(_stopped, None, outputs, cancels=runs, queue=False, **PAGE_ONLY)
 
         clip = video_input(_LABEL, MAX_CLIP_SECONDS, visible=False)
@@ -81,29 +95,36 @@ class ClassifyTab:
         finally:
             self._uploads.release(video)
 
-    def _show(self, video: str | None) -> Iterator[Outputs]:
+    def _show(self, session: LookSession | None, video: str | None, request: gr.Request) -> Iterator[Outputs]:
         if video is None:
             return
         try:
-            yield from self._steps(video)
+            yield from self._steps(session, video, request)
         finally:
             self._uploads.release(video)
 
-    def _show_example(self, name: str) -> Iterator[Outputs]:
-        yield from self._steps(str(example_clip(self._examples, name)), example_of=name)
+    def _example_runner(self, name: str) -> Callable[..., Iterator[Outputs]]:
+        # Gradio gives the request to functions that name it in their own signature, which a partial has not.
+        def show(session: LookSession | None, request: gr.Request) -> Iterator[Outputs]:
+            yield from self._steps(session, str(example_clip(self._examples, name)), request, example_of=name)
 
-    def _steps(self, path: str, example_of: str | None = None) -> Iterator[Outputs]:
+        return show
+
+    def _steps(
+        self, session: LookSession | None, path: str, request: gr.Request, example_of: str | None = None
+    ) -> Iterator[Outputs]:
         try:
             check_video(path, MAX_CLIP_SECONDS)
-            for step in self._engine.classify(path):
+            for step in self._engine.answer(path):
                 if isinstance(step, Progress):
-                    yield gr.skip(), gr.Button(visible=True), working(step)
+                    yield gr.skip(), gr.Button(visible=True), working(step), gr.skip(), gr.Column(visible=False)
                 else:
-                    view = clip_view(step, self._engine.config, Path(path).name, example_of=example_of)
-                    yield None, gr.Button(visible=False), view
+                    view = clip_view(step.prediction, self._engine.config, Path(path).name, example_of=example_of)
+                    session = LookInside.remembering(session, step, request)
+                    yield None, gr.Button(visible=False), view, session, gr.Column(visible=True)
         except REFUSALS as error:
-            yield None, gr.Button(visible=False), refusal(str(error))
+            yield None, gr.Button(visible=False), refusal(str(error)), gr.skip(), gr.Column(visible=False)
 
 
 def _stopped() -> Outputs:
-    return None, gr.Button(visible=False), notice("Stopped.")
+    return None, gr.Button(visible=False), notice("Stopped."), gr.skip(), gr.Column(visible=False)

@@ -6,7 +6,7 @@ import secrets
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from view_parts import bars, curve, data_uri, in_words, percent
+from view_parts import bars, curve, data_uri, in_words, percent, signed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,14 +55,15 @@ def clip_view(
     labels = [config.id2label[label] for label in range(len(prediction.logits))]
     best = prediction.top_k(TOP_K)
     top = [(labels[label], float(prediction.scores[label])) for label in best]
-    kicker, answer, remark = _answer(top, none_of_mine=prediction.is_unknown(config.known_threshold))
+    kicker, answer, remark = answer_in_words(prediction, config)
     seconds = _end_seconds(prediction.seconds)
     source = f"{name}, {seconds:.1f} s"
     if prediction.damage:
         source += f": {prediction.damage}"
     if example_of is not None and example_of not in labels:
         source += ": a generated clip, which shows none of the actions that I know"
-    return f"""<article class="rl-card rl-clip" aria-label="What {escape(name)} shows">
+    playing = f'data-source="{escape(name)}" data-seconds="{seconds:.3f}"'
+    return f"""<article class="rl-card rl-clip" aria-label="What {escape(name)} shows" {playing}>
 <style>{_showing_rules(len(prediction.frames))}</style>
 <div class="rl-stage">{_pictures(prediction, labels)}</div>
 <div class="rl-answer"><div role="status"><p class="rl-kicker">{escape(kicker)}</p>
@@ -73,9 +74,11 @@ def clip_view(
 </article>"""
 
 
-def _answer(top: list[tuple[str, float]], *, none_of_mine: bool) -> tuple[str, str, str]:
-    label, score = in_words(top[0][0]), top[0][1]
-    if none_of_mine:
+def answer_in_words(prediction: ClipPrediction, config: ResNetLSTMConfig) -> tuple[str, str, str]:
+    """What stands before the answer, the answer, and how sure it is."""
+    best = prediction.top_k(1)[0]
+    label, score = in_words(config.id2label[best]), float(prediction.scores[best])
+    if prediction.is_unknown(config.known_threshold):
         return "I see", "None of my actions", f"The nearest would be “{label}”, but it does not look like it."
     if score < _UNSURE_BELOW:
         return "I am not sure", f"{label}?", f"{percent(score)} sure: take it for a guess."
@@ -106,7 +109,7 @@ def _pictures(prediction: ClipPrediction, labels: list[str]) -> str:
         figures.append(
             f'<figure class="rl-picture"><img src="{data_uri(picture, _PICTURE_WIDTH)}" alt="">'
             f"<figcaption><b>{prediction.seconds[index]:.1f} s</b> <span>{escape(says)}</span> "
-            f"<i>{100 * shares[index]:+.0f} % of the decision</i></figcaption></figure>"
+            f"<i>{signed(float(shares[index]))} % of the decision</i></figcaption></figure>"
         )
     return "".join(figures)
 
@@ -134,7 +137,7 @@ def _filmstrip(prediction: ClipPrediction, labels: list[str]) -> str:
         spoken = (
             f"Frame {index + 1} of {len(shares)}, at {prediction.seconds[index]:.1f} seconds: "
             f"{in_words(labels[label])} {percent(float(frame_scores[index, label]))}; "
-            f"{100 * share:+.0f} % of the decision"
+            f"{signed(float(share))} % of the decision"
         )
         side = "rl-for" if share >= 0 else "rl-against"
         height = f"height:{100 * abs(share) / scale:.0f}%"
@@ -144,10 +147,11 @@ def _filmstrip(prediction: ClipPrediction, labels: list[str]) -> str:
             f"{' checked' if index == chosen else ''}>"
             f'<img src="{data_uri(picture, _THUMBNAIL_WIDTH, 70)}" alt="">'
             f'<span class="rl-share" aria-hidden="true"><span style="{height}"></span></span>'
-            f'<span class="rl-number" aria-hidden="true">{100 * share:+.0f}</span></label>'
+            f'<span class="rl-number" aria-hidden="true">{signed(float(share))}</span></label>'
         )
     return (
         f'<fieldset class="rl-strip"><legend>Every frame’s share in the decision, in per cent</legend>'
+        f'<button type="button" class="rl-button rl-play">Play</button>'
         f'<div class="rl-frames" role="radiogroup" aria-label="Frames">{"".join(frames)}</div></fieldset>'
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from resnet_lstm import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
     from resnet_lstm.feeding import ClipPictures
-    from resnet_lstm.inference import ClipPrediction, LivePrediction, Timeline
+    from resnet_lstm.inference import ClipPrediction, DecisionPlaces, LivePrediction, Timeline
     from resnet_lstm.teaching import TaughtModel
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,23 @@ except ImportError:  # elsewhere than on Spaces
 
 # What a request may take of a ZeroGPU; the GPU itself needs a small part of it.
 _GPU_SECONDS = {"classify": 30, "timeline": 120, "live": 5}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a clip, and what it has read of it.
+
+    Attributes:
+        prediction: What it says.
+        pictures: `[T, height, width, 3]` uint8, what it has looked at.
+        frame_features: `[T, D]`, what it makes of them.
+        sha256: Of the clip's bytes.
+    """
+
+    prediction: ClipPrediction
+    pictures: torch.Tensor
+    frame_features: torch.Tensor
+    sha256: str
 
 
 class ModelUnavailableError(RuntimeError):
@@ -56,7 +73,8 @@ class Engine:
         self._int8 = int8
         self._loaded: tuple[ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor] | None = None
         self._thread = threading.Thread(target=self._load, name="load", daemon=True)
-        self._classify = _on_gpu(self._classify_here, _GPU_SECONDS["classify"])
+        self._answer = _on_gpu(self._answer_here, _GPU_SECONDS["classify"])
+        self._places = _on_gpu(self._places_here, _GPU_SECONDS["classify"])
         self._label = _on_gpu(self._label_here, _GPU_SECONDS["timeline"])
         self._look = _on_gpu(self._look_here, _GPU_SECONDS["live"])
 
@@ -100,10 +118,8 @@ class Engine:
         """The model's configuration. Raises as `model` does."""
         return self.model()[0].config
 
-    def classify(
-        self, path: str, taught: ResNetLSTMForVideoClassification | None = None
-    ) -> Iterator[Progress | ClipPrediction]:
-        """What a clip shows.
+    def answer(self, path: str, taught: ResNetLSTMForVideoClassification | None = None) -> Iterator[Progress | Answer]:
+        """What a clip shows, and what was read of it.
 
         Args:
             path: The clip.
@@ -115,9 +131,45 @@ class Engine:
         """
         yield from self._loading()
         if taught is None:
-            yield from self._classify(path)
+            yield from self._answer(path)
         else:
-            yield from self._classify_here(path, taught)
+            yield from self._answer_here(path, taught)
+
+    def classify(
+        self, path: str, taught: ResNetLSTMForVideoClassification | None = None
+    ) -> Iterator[Progress | ClipPrediction]:
+        """What a clip shows; arguments and errors are those of `answer`."""
+        for step in self.answer(path, taught):
+            yield step if isinstance(step, Progress) else step.prediction
+
+    def in_order(self, answer: Answer, order: str) -> Iterator[Progress | ClipPrediction]:
+        """What a clip that was answered shows when its frames come in another order, by what was read of them.
+
+        Args:
+            answer: To the clip as it was filmed.
+            order: As in `resnet_lstm.evaluation.order`.
+        """
+        model, _ = self.model()
+
+        def work(report: Report) -> ClipPrediction:
+            import torch
+
+            from resnet_lstm.evaluation.order import in_order
+            from resnet_lstm.feeding import ClipPictures
+            from resnet_lstm.inference import predict_features
+
+            report(0, None)
+            as_filmed = answer.prediction
+            order_of_frames = in_order(torch.arange(len(answer.pictures)), order, answer.sha256)
+            pictures = answer.pictures[order_of_frames]
+            clip = ClipPictures(pictures, as_filmed.seconds, pictures, as_filmed.damage)
+            return predict_features(model, as_filmed.source, clip, answer.frame_features[order_of_frames])
+
+        yield from in_steps("Reading its frames in another order", work)
+
+    def places(self, answer: Answer) -> Iterator[Progress | DecisionPlaces]:
+        """Where in its pictures the answer to a clip comes from."""
+        yield from self._places(answer)
 
     def label(self, path: str, min_score: float) -> Iterator[Progress | Timeline]:
         """What happens in a video, and when. Raises as `classify` does."""
@@ -141,19 +193,15 @@ class Engine:
 
     def read_clip(self, path: str) -> Iterator[Progress | tuple[torch.Tensor, np.ndarray]]:
         """What the model makes of a clip's frames, `[T, D]`, and the frames, `[T, H, W, 3]`. Raises as `classify`."""
-        from resnet_lstm.feeding import DeviceFeeder
+        from resnet_lstm.inference import read_pictures
 
         yield from self._loading()
         model, processor = self.model()
 
         def work(report: Report) -> tuple[torch.Tensor, np.ndarray]:
-            import torch
-
             report(0, None)
             clip = _load_pictures(path, processor)
-            with torch.inference_mode():
-                pixel_values = DeviceFeeder(processor, model.device).pixel_values([clip.pictures])
-                features = model.resnet_lstm.extract_frame_features(pixel_values)[0]
+            features = read_pictures(model, processor, clip)
             assert clip.shown is not None  # noqa: S101 - they were asked for
             return features.cpu(), clip.shown.numpy()
 
@@ -210,18 +258,35 @@ class Engine:
             yield Progress("Waking the model")
             self._thread.join(0.5)
 
-    def _classify_here(
+    def _answer_here(
         self, path: str, taught: ResNetLSTMForVideoClassification | None = None
-    ) -> Iterator[Progress | ClipPrediction]:
-        from resnet_lstm.inference import predict_pictures
+    ) -> Iterator[Progress | Answer]:
+        from resnet_lstm.data.video_folder import file_sha256
+        from resnet_lstm.inference import predict_features, read_pictures
 
         model, processor = self.model()
 
-        def work(report: Report) -> ClipPrediction:
+        def work(report: Report) -> Answer:
             report(0, None)
-            return predict_pictures(taught or model, processor, path, _load_pictures(path, processor))
+            clip = _load_pictures(path, processor)
+            features = read_pictures(model, processor, clip)
+            prediction = predict_features(taught or model, path, clip, features)
+            return Answer(prediction, clip.pictures, features.cpu(), file_sha256(Path(path)))
 
         yield from self._refusing(path, in_steps(f"Looking at {processor.num_frames} frames", work))
+
+    def _places_here(self, answer: Answer) -> Iterator[Progress | DecisionPlaces]:
+        from resnet_lstm.feeding import DeviceFeeder
+        from resnet_lstm.inference import decision_places
+
+        model, processor = self.model()
+
+        def work(report: Report) -> DecisionPlaces:
+            report(0, None)
+            pixel_values = DeviceFeeder(processor, model.device).pixel_values([answer.pictures])[0]
+            return decision_places(model, pixel_values, answer.prediction.top_k(1)[0])
+
+        yield from in_steps("Looking where it comes from", work)
 
     def _label_here(self, path: str, min_score: float) -> Iterator[Progress | Timeline]:
         from resnet_lstm.inference import label_timeline, open_frames, open_frames_apart

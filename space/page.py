@@ -13,22 +13,21 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
-from about_view import about_view, known_actions_view
+from about_view import about_view, actions_to_try_view, known_actions_view
 from classify_tab import ClassifyTab
 from engine import Engine
 from gradio_mends import mend_gradio
 from limits import MAX_MODEL_BYTES
 from live_tab import LiveTab
-from teach_session import forget_page
+from page_sessions import forget_page
 from teach_tab import TeachTab
 from timeline_tab import TimelineTab
 from uploads import UploadGate, Uploads
-from video_input import SILENT_PREVIEWS
 from wiring import PAGE_ONLY, html
 
 DEFAULT_MODEL = "resnet-lstm/resnet50-lstm-ucf101-25"
 TITLE = "What happens in this video?"
-STYLE = Path(__file__).with_name("style.css")
+STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "page.js"))
 # So many requests wait at most; the next is asked to come back later.
 QUEUE_SIZE = 24
 HERO = f"""<header class="rl-hero"><h1>{TITLE}</h1><p>Drop a clip. A ResNet-50 looks at its frames, an LSTM reads them
@@ -52,7 +51,9 @@ def build_page(engine: Engine, uploads: Uploads, examples: Path) -> gr.Blocks:
         html(HERO)
         page.load(lambda: known_actions_view(engine.name), None, html(), **PAGE_ONLY)
         with gr.Tab("Classify"):
-            ClassifyTab(engine, uploads, examples).build()
+            classify = ClassifyTab(engine, uploads, examples)
+            classify.build()
+            page.load(lambda: actions_to_try_view(engine.name), None, classify.words, **PAGE_ONLY)
         with gr.Tab("Timeline"):
             TimelineTab(engine, uploads, examples).build()
         with gr.Tab("Live"):
@@ -60,9 +61,9 @@ def build_page(engine: Engine, uploads: Uploads, examples: Path) -> gr.Blocks:
         if engine.can_be_taught:
             with gr.Tab("Teach"):
                 TeachTab(engine, uploads).build()
-            page.unload(_forget)
         with gr.Tab("About") as tab:
             tab.select(about, None, [html(), gr.Markdown(elem_classes="rl-limits")], api_name="about")
+        page.unload(_forget)
     return page
 
 
@@ -78,6 +79,11 @@ def theme() -> gr.themes.Base:
         radius_size="lg",
         font=["ui-sans-serif", "system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # What is quiet can be read all the same: 4.5:1 at the least.
+        body_text_color_subdued="*neutral_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     )
 
 
@@ -118,7 +124,7 @@ def serve(args: argparse.Namespace) -> int:
             mcp_server=args.mcp,
             theme=theme(),
             css_paths=STYLE,
-            js=SILENT_PREVIEWS,
+            js=SCRIPT.read_text("utf-8"),
             ssr_mode=False,
             run_history=False,
             footer_links=["api"],

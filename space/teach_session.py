@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limits import VideoRefusedError
+from page_sessions import PageSession
 
 if TYPE_CHECKING:
     import torch
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 MAX_ACTIONS = 20
 MAX_CLIPS_OF_ACTION = 30
 MAX_NAME_LENGTH = 60
-# So long after a visitor's last step all of it is forgotten.
-KEPT_SECONDS = 60 * 60
 
 
 @dataclass(frozen=True)
@@ -40,23 +38,19 @@ class ClipToLearn:
 
 
 @dataclass(eq=False)
-class TeachSession:
-    """One visitor's actions. Gradio keeps it in the server's memory for this visitor alone.
+class TeachSession(PageSession):
+    """One visitor's actions.
 
     Attributes:
-        page: What the server calls the page that it belongs to; None for a program's.
+        page: As in `PageSession`.
         actions: The clips of each action.
         base: What is taught: the Space's model, or one that the visitor has brought along; None for the former.
         taught: What came of the last learning; None before it.
     """
 
-    page: str | None = None
     actions: dict[str, list[ClipToLearn]] = field(default_factory=dict)
     base: ResNetLSTMForVideoClassification | None = None
     taught: TaughtModel | None = None
-
-    def __post_init__(self) -> None:
-        _sessions.add(self)
 
     @property
     def model(self) -> ResNetLSTMForVideoClassification | None:
@@ -145,13 +139,3 @@ class TeachSession:
         return (
             f"Add a second clip of {few[0]}: each clip is tried on what was learned from the others." if few else None
         )
-
-
-_sessions: weakref.WeakSet[TeachSession] = weakref.WeakSet()
-
-
-def forget_page(page: str | None) -> None:
-    """A page was closed: let go of what was taught there."""
-    for session in list(_sessions):
-        if page is not None and session.page == page:
-            session.forget()

@@ -11,11 +11,13 @@ import gradio as gr
 
 from clip_view import clip_record
 from engine import Engine
-from limits import MAX_CLIP_SECONDS, MAX_MODEL_BYTES, VideoRefusedError, check_video
+from limits import MAX_CLIP_SECONDS, MAX_MODEL_BYTES, VideoRefusedError, check_video, in_clock
+from page_sessions import KEPT_SECONDS
+from recorder import recorder
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
 from taught_try import TaughtTry
-from teach_session import KEPT_SECONDS, ClipToLearn, TeachSession
+from teach_session import ClipToLearn, TeachSession
 from teach_view import learned_view, session_record, session_view, thumbnail
 from uploads import Uploads
 from video_input import video_input
@@ -27,6 +29,8 @@ _INTRODUCTION = """<div class="rl-teach"><h2>Teach it your own actions</h2>
 is deleted as soon as its frames have been read. What is remembered, numbers and small pictures, is seen by you alone,
 and gone when you close the page, or an hour after your last step.</p></div>"""
 _FILES_PIXELS = 130
+_TAKE_SECONDS = 2
+_RECORD = "after a count from three, with your camera"
 # A class of its own, of clips in which none of the actions happens.
 SOMETHING_ELSE = "something else"
 _TAKE_ALONG = f"""<details class="rl-known"><summary>How to use and publish it</summary>
@@ -59,23 +63,27 @@ class TeachTab:
                         label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name", scale=3
                     )
                     otherwise = gr.Button("Something else", size="sm", min_width=120)
-                clip = video_input("2. Drop or record a clip of it", MAX_CLIP_SECONDS, elem_id="teach-clip")
+                html(recorder("teach-clips", _TAKE_SECONDS, named="teach-name", back="teach-back", words=_RECORD))
                 clips = gr.File(
-                    label="… or several at once", file_count="multiple", height=_FILES_PIXELS, elem_id="teach-clips"
+                    label=f"2. Record or drop clips of it, each up to {in_clock(MAX_CLIP_SECONDS)} min",
+                    file_count="multiple",
+                    height=_FILES_PIXELS,
+                    elem_id="teach-clips",
                 )
             with gr.Column():
                 shown = html(session_view(TeachSession()), elem_id="teach-session")
                 with gr.Row():
-                    back = gr.Button("Take back the last clip", size="sm")
+                    back = gr.Button("Take back the last clip", size="sm", elem_id="teach-back")
                     anew = gr.Button("Start over", size="sm")
                 keep = gr.Checkbox(label="Keep the actions that it knows already", value=False)
                 learn = gr.Button("3. Learn", variant="primary", elem_id="teach-learn")
         said = html(elem_id="teach-said")
         learned = html(elem_id="teach-learned")
-        outputs = [session, clip, clips, shown, said]
-        # What was given before the action had a name is taken when it has one.
-        for event in (clip.upload, clip.stop_recording, clips.upload, action.submit):
-            event(self._add, [session, action, clip, clips], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
+        outputs = [session, clips, shown, said]
+        # What was given before the action had a name is taken when it has one. A take may come while the one before
+        # is being read.
+        for event in (clips.upload, action.submit):
+            event(self._add, [session, action, clips], outputs, trigger_mode="multiple", **ONE_AT_A_TIME, **PAGE_ONLY)
         otherwise.click(lambda: SOMETHING_ELSE, None, action, queue=False, **PAGE_ONLY)
         back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
         with gr.Column(visible=False) as with_model:
@@ -205,27 +213,25 @@ class TeachTab:
         self,
         session: TeachSession | None,
         action: str,
-        clip: str | None,
         clips: Sequence[str] | None,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         session = session or TeachSession(request.session_hash)
-        given = [*([clip] if clip else []), *(clips or [])]
-        if not given:
+        if not clips:
             return
         if not (action or "").strip():
-            yield session, gr.skip(), gr.skip(), session_view(session), refusal("Name the action, then press Enter.")
+            yield session, gr.skip(), session_view(session), refusal("Name the action, then press Enter.")
             return
         refusals = []
-        for path in given:
+        for path in clips:
             try:
                 for step in self._read(session, action, path):
-                    yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), working(step)
+                    yield gr.skip(), gr.skip(), gr.skip(), working(step)
             except REFUSALS as error:
                 refusals.append(str(error))
             finally:
                 self._uploads.release(path)
-        yield session, None, None, session_view(session), refusal(" ".join(refusals)) if refusals else ""
+        yield session, None, session_view(session), refusal(" ".join(refusals)) if refusals else ""
 
     def _learn(self, session: TeachSession | None, keep: bool) -> Iterator[tuple[Any, ...]]:
         session = session or TeachSession()

@@ -41,8 +41,8 @@ def session_view(session: TeachSession) -> str:
 
 def _action(name: str, clips: list[ClipToLearn]) -> str:
     pictures = "".join(
-        f'<li class="rl-thumb" role="img" aria-label="{escape(clip.name)}" title="{escape(clip.name)}" '
-        f"style=\"background-image:url('{clip.thumbnail}')\"></li>"
+        f'<li><span class="rl-thumb" role="img" aria-label="{escape(clip.name)}" title="{escape(clip.name)}" '
+        f"style=\"background-image:url('{clip.thumbnail}')\"></span></li>"
         for clip in clips
     )
     return (

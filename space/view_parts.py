@@ -35,6 +35,11 @@ def percent(part: float) -> str:
     return f"{100 * part:.0f}\N{NO-BREAK SPACE}%"
 
 
+def signed(part: float) -> str:
+    """`0.073` -> `+7`, in per cent; nothing is `+0` and never `-0`."""
+    return f"{round(100 * part) + 0:+d}"
+
+
 def data_uri(picture: np.ndarray, width: int, quality: int = 80) -> str:
     """A picture `[H, W, 3]` uint8 as a JPEG of at most this width, within the page."""
     from PIL import Image
@@ -46,10 +51,11 @@ def data_uri(picture: np.ndarray, width: int, quality: int = 80) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def download_link(text: str, file_name: str, content: str, mime_type: str) -> str:
+def download_link(text: str, file_name: str, content: str | bytes, mime_type: str) -> str:
     """A link that holds the file itself, so that none has to be kept."""
-    encoded = base64.b64encode(content.encode()).decode()
-    address = f"data:{mime_type};charset=utf-8;base64,{encoded}"
+    if isinstance(content, str):
+        content, mime_type = content.encode(), f"{mime_type};charset=utf-8"
+    address = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
     return f'<a class="rl-download" download="{escape(file_name)}" href="{address}">{escape(text)}</a>'
 
 

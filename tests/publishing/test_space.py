@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,24 @@ def test_the_requirements_are_those_of_the_package_without_gradio() -> None:
     project = tomllib.loads((SPACE.parent / "pyproject.toml").read_text())["project"]
     wanted = {r.name: r for r in map(Requirement, project["dependencies"])}
     assert all(requirement.specifier == wanted[name].specifier for name, requirement in listed.items())
+
+
+def test_the_requirements_hold_whatever_the_page_imports_of_the_package() -> None:
+    """The package travels without its own dependencies: what is missing here is missing on the Hub."""
+    import ast
+    import tomllib
+
+    used = {
+        str(node.module)
+        for path in SPACE.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("resnet_lstm")
+    }
+    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code, *sorted(used)], capture_output=True, text=True, check=True)
+    distributions = packages_distributions()
+    imported = {name for module in run.stdout.split() for name in distributions.get(module, ())}
+    project = tomllib.loads((SPACE.parent / "pyproject.toml").read_text())["project"]
+    needed = {Requirement(line).name for line in project["dependencies"]} & imported
+    lines = (SPACE / "requirements.txt").read_text().splitlines()
+    assert needed <= {Requirement(line).name for line in lines if not line.startswith("#")}

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -108,6 +109,28 @@ def test_about_tells_figures_and_limits(client: Any) -> None:
     figures, limits = client.predict(api_name="/about")
     assert "Right at the first guess" in figures
     assert "Limits" in limits
+
+
+def test_the_example_of_the_readme_runs(space: RunningSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    given = {"clip": 1, "match": 2, "another": 3, **{f"wave-{n}": n + 4 for n in range(3)}}
+    for name, number in given.items():
+        write_video(tmp_path / f"{name}.mp4", generate_frames("grow", number, seed=3))
+    for number in range(3):
+        write_video(tmp_path / f"clap-{number}.mp4", generate_frames("darken", number, seed=3))
+    Image.fromarray(generate_frames("grow", 1, seed=3)[0]).save(tmp_path / "frame.jpg")
+    readme = (Path(__file__).parents[2] / "space" / "README.md").read_text()
+    (program,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "gradio_client" in block)
+    assert "http://127.0.0.1:7860" in program
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(program.replace("http://127.0.0.1:7860", space.url), names)  # noqa: S102 - it is ours
+    assert names["answer"]["source"] == "match.mp4"
+    assert probe_video(names["annotated"]).num_frames > 0
+    taught = names["client"].predict(gradio_client.handle_file("wave-0.mp4"), api_name="/teach_try")
+    assert {row["label"] for row in taught["top"]} == {"wave", "clap"}
+    assert "Right at the first guess" in names["figures"]
 
 
 def test_only_these_endpoints_are_named(client: Any) -> None:

@@ -229,6 +229,90 @@ def test_every_tab_fits_and_is_pictured(open_page: OpenPage, screenshots: Path, 
     picture("about")
 
 
+def test_an_answer_is_looked_into_and_taken_along_as_a_picture(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    inside = page.locator("#inside-answer")
+    upload(page, write_video(tmp_path / "first.mp4", generate_frames("brighten", 2, seed=3)))
+    page.wait_for_selector(".rl-clip")
+    page.get_by_role("button", name="Shuffle its frames").click()
+    inside.get_by_text("Shuffled", exact=True).wait_for()
+    assert inside.locator(".rl-side").count() == 2
+    assert not page.get_by_role("button", name="Compare with the clip before").is_visible()
+    page.get_by_role("button", name="Where it comes from").click()
+    overlay = inside.locator(".rl-where").first
+    overlay.wait_for()
+    inside.get_by_label("Show where the answer comes from").uncheck()
+    assert not overlay.is_visible()
+    page.get_by_role("button", name="As a picture").click()
+    with page.expect_download() as download:
+        inside.get_by_role("link", name="Download it").click()
+    assert download.value.suggested_filename == "first-answer.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    # Another answer: what was found in the last one goes, and the two can be compared.
+    page.get_by_role("button", name="Green to red").click()
+    page.locator(".rl-clip h2", has_text="Green to red").wait_for()
+    page.get_by_role("button", name="Compare with the clip before").click()
+    inside.get_by_text("first.mp4").wait_for()
+    assert inside.get_by_text("green_to_red.mp4").count() == 1
+
+
+def test_a_clip_plays_and_its_frames_follow(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    pictures = [picture for n in range(4) for picture in generate_frames("grow", n, seed=3)]
+    upload(page, write_video(tmp_path / "clip.webm", pictures))
+    page.wait_for_selector(".rl-clip")
+    assert page.locator("#clip").bounding_box()["height"] < 150  # it has stepped back
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function("document.querySelector('.rl-film')?.currentTime > 0.1")
+    page.wait_for_function("document.querySelector('.rl-frame:nth-child(6) input').checked")
+    page.get_by_role("button", name="Stop", exact=True).filter(visible=True).click()
+    assert page.locator(".rl-film").count() == 0
+    # An example was never in the browser: its frames play.
+    page.get_by_role("button", name="Brighten").click()
+    page.locator(".rl-clip h2", has_text="Brighten").wait_for()
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function("document.querySelector('.rl-frame:nth-child(6) input').checked")
+    assert page.locator(".rl-film").count() == 0
+
+
+def test_who_has_a_camera_records_a_clip_after_a_count(open_page: OpenPage) -> None:
+    page = open_page()
+    page.locator("#clip-recorder").get_by_role("button", name="Record 4 seconds").click()
+    count = page.locator("#clip-recorder .rl-count")
+    for said in ("3", "2", "1", "Recording …"):
+        count.filter(has_text=said).wait_for()
+    page.locator(".rl-clip .rl-source", has_text="recorded-1").wait_for()
+    assert not page.locator("#clip-recorder video").is_visible()
+
+
+def test_a_take_is_recorded_again_in_the_place_of_the_last(open_page: OpenPage, space: RunningSpace) -> None:
+    page = open_page()
+    open_tab(page, "Teach")
+    record = page.get_by_role("button", name="Record 2 seconds")
+    record.click()
+    page.get_by_text("Name the action first.").wait_for()
+    page.locator("#teach-name input, #teach-name textarea").fill("wave")
+    for number in (1, 2):
+        record.click()
+        page.locator(".rl-action").get_by_text("1 clip" if number == 1 else "2 clips").wait_for()
+    again = page.get_by_role("button", name="Record it again")
+    again.click()
+    page.locator(".rl-action").get_by_text("1 clip", exact=True).wait_for()
+    page.locator(".rl-action").get_by_text("2 clips").wait_for()
+    names = page.eval_on_selector_all(".rl-thumb", "thumbs => thumbs.map((thumb) => thumb.title)")
+    assert [name.partition(".")[0] for name in names] == ["recorded-1", "recorded-3"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_no_name_is_cut(open_page: OpenPage, tmp_path: Path, size: str) -> None:
+    page = open_page(size)
+    page.get_by_role("button", name="Green to red").click()
+    page.wait_for_selector(".rl-clip")
+    page.evaluate("document.querySelectorAll('.rl-label').forEach((each) => each.textContent = 'Body weight squats')")
+    script = "labels => labels.filter((l) => l.scrollWidth > l.clientWidth || l.scrollHeight > l.clientHeight).length"
+    assert page.eval_on_selector_all(".rl-label", script) == 0
+
+
 def test_actions_are_taught_tried_and_taken_along(
     open_page: OpenPage, screenshots: Path, space: RunningSpace, tmp_path: Path
 ) -> None:

@@ -15,13 +15,14 @@ import torch
 
 from engine import Engine
 from limits import VideoRefusedError
+from page_sessions import forget_page
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.inference import ClipPrediction, load_model, predict_clips
 from resnet_lstm.teaching import TaughtModel, teach
 from space_fixtures import RunningSpace, wait_until_nothing_is_kept
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
-from teach_session import MAX_ACTIONS, ClipToLearn, TeachSession, forget_page
+from teach_session import MAX_ACTIONS, ClipToLearn, TeachSession
 
 gradio_client = pytest.importorskip("gradio_client")
 

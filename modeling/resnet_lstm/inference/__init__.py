@@ -7,7 +7,8 @@ from .frame_reader import TimedFrame, open_frames, training_rate
 from .live import LivePrediction, LiveSession
 from .live_reader import open_live
 from .loading import RUNTIMES, leave_cores_to, load_model
-from .prediction import ClipPrediction, FailedClip, predict_clips, predict_pictures
+from .places import DecisionPlaces, decision_places
+from .prediction import ClipPrediction, FailedClip, predict_clips, predict_features, read_pictures
 from .sources import find_sources
 from .timeline import NO_KNOWN_ACTION, Segment, Thumbnail, Timeline, label_timeline
 
@@ -16,6 +17,7 @@ __all__ = [
     "NO_KNOWN_ACTION",
     "RUNTIMES",
     "ClipPrediction",
+    "DecisionPlaces",
     "Export",
     "FailedClip",
     "LivePrediction",
@@ -26,6 +28,7 @@ __all__ = [
     "Timeline",
     "annotate_video",
     "annotate_video_apart",
+    "decision_places",
     "find_sources",
     "label_timeline",
     "leave_cores_to",
@@ -35,8 +38,9 @@ __all__ = [
     "open_frames_apart",
     "open_live",
     "predict_clips",
-    "predict_pictures",
+    "predict_features",
     "probe_apart",
+    "read_pictures",
     "training_rate",
     "warm_up",
 ]

@@ -156,23 +156,35 @@ def predict_clips(
         model.train(was_training)
 
 
-def predict_pictures(
-    model: ResNetLSTMForVideoClassification,
-    processor: ResNetLSTMVideoProcessor,
-    source: VideoSource,
-    clip: ClipPictures,
-) -> ClipPrediction:
-    """Classify a clip that is decoded already, with the frames to show.
+@torch.inference_mode()
+def read_pictures(
+    model: ResNetLSTMForVideoClassification, processor: ResNetLSTMVideoProcessor, clip: ClipPictures
+) -> torch.Tensor:
+    """What the model makes of a clip's frames, `[T, D]` on its device.
 
     Args:
         model: On the device where it shall run, in evaluation mode.
         processor: Makes the model's input.
-        source: What the clip is called.
         clip: Its pictures.
     """
-    (prediction,) = _predict_batch(model, DeviceFeeder(processor, model.device), [(source, clip)])
-    assert isinstance(prediction, ClipPrediction)  # noqa: S101 - it could be read
-    return prediction
+    pixel_values = DeviceFeeder(processor, model.device).pixel_values([clip.pictures])
+    return HalvingBatches(model.resnet_lstm.extract_frame_features)(pixel_values)[0]
+
+
+@torch.inference_mode()
+def predict_features(
+    model: ResNetLSTMForVideoClassification, source: VideoSource, clip: ClipPictures, frame_features: torch.Tensor
+) -> ClipPrediction:
+    """Classify a clip whose frames are read already.
+
+    Args:
+        model: In evaluation mode.
+        source: What the clip is called.
+        clip: Its pictures, with those to show.
+        frame_features: `[T, D]`, what the model makes of them.
+    """
+    outputs = model(frame_features=frame_features[None].to(model.device))
+    return _prediction(model, source, clip, outputs, 0, range(len(clip.seconds)))
 
 
 @torch.inference_mode()
