@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 from ..cache_location import default_cache_dir
+from ..data import DatasetError, VideoFolder, names_shards, open_dataset
 from ..device_precision import PRECISIONS
+from ..features import DEFAULT_BUFFER_BYTES, FeatureShards, is_feature_shards
 from ..inference import RUNTIMES
 from .parser import CommandParser, positive
 
@@ -67,6 +70,47 @@ def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = Fal
     )
     if may_be_second:
         ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def add_shuffle_buffer(group: Any) -> None:
+    """What is held of a dataset that is features in shards."""
+    group.add_argument(
+        "--shuffle-buffer",
+        type=_gibibytes,
+        default=DEFAULT_BUFFER_BYTES,
+        metavar="GIB",
+        help="of features in shards: what is held, and shuffled, at a time (default: 4)",
+    )
+
+
+def open_clips_or_features(args: argparse.Namespace) -> VideoFolder:
+    """The dataset of a command that works on features: clips, or features in shards that `extract` has made.
+
+    Args:
+        args: With `dataset` and `shuffle_buffer`.
+
+    Raises:
+        DatasetError: There is no such dataset, or it is clips in shards.
+    """
+    if not names_shards(args.dataset):
+        return open_dataset(args.dataset)
+    if not is_feature_shards(args.dataset):
+        raise DatasetError(
+            f"{args.dataset}: clips in shards. Make features of them first: resnet-lstm extract --dataset "
+            f"'{args.dataset}' --output DIR. Then --dataset DIR."
+        )
+    return FeatureShards.open(args.dataset, args.shuffle_buffer)
+
+
+def _gibibytes(text: str) -> int:
+    """The type of a size: a number of GiB, as bytes."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of GiB, more than 0")
+    return math.ceil(size * 2**30)
 
 
 def add_backbone(group: Any) -> None:

@@ -252,7 +252,9 @@ def _video(row: Mapping[str, Any], place: str) -> tuple[str, bytes]:
             content = value.get("bytes") if isinstance(value, Mapping) else value
             if isinstance(content, bytes):
                 return name, content
-            raise DatasetError(f"{place}: its {name} holds no bytes but {value!r:.80}. Write the videos into the shards.")
+            raise DatasetError(
+                f"{place}: its {name} holds no bytes but {value!r:.80}. Write the videos into the shards."
+            )
     raise DatasetError(f"{place}: holds no video, but {', '.join(row)}. A column video, or a KEY.mp4, is needed.")
 
 

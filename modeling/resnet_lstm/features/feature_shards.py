@@ -72,7 +72,9 @@ class FeatureShards(VideoFolder):
         for shard in shards:
             # The views of a clip stand one after the other.
             first_view = shard.footer["views"][0]
-            clips.setdefault(shard.footer["split"], []).extend(clip for clip, view in shard.clips if view == first_view)
+            clips.setdefault(shard.footer["split"], []).extend(
+                clip for clip, view in shard.clips if view == first_view
+            )
         super().__init__(root, dict(manifest["info"]), {split: clips.get(split, []) for split in SPLITS})
         self.key: Mapping[str, Any] = manifest["key"]
         self.buffer_bytes = buffer_bytes
@@ -126,6 +128,20 @@ class FeatureShards(VideoFolder):
                 f"{self.root}: holds what another backbone, processor or precision makes ({found}). Use those, or "
                 "extract again."
             )
+
+    def check_holds(self, views: Sequence[View]) -> None:
+        """See that some views of all clips that are trained with are there.
+
+        Raises:
+            DatasetError: One is not.
+        """
+        for shard in self._shards:
+            lacking = [view.name for view in views if view.name not in shard.footer["views"]]
+            if lacking and shard.footer["split"] != "test":
+                raise DatasetError(
+                    f"{shard.url}: holds no view {lacking[0]}, but {', '.join(shard.footer['views'])}. Ask for fewer "
+                    "views, or extract with as many."
+                )
 
     def has(self, clip_sha256: str, view: View) -> bool:
         """Whether the features of a clip are there."""
@@ -253,7 +269,9 @@ def _read_manifest(urls: Sequence[str]) -> dict[str, Any]:
         with fsspec.open(url, mode="r", encoding="utf-8") as file:
             manifest = json.load(file)
     except FileNotFoundError:
-        raise DatasetError(f"{url}: not there: the extraction has not ended. Run it again: what is there is kept.") from None
+        raise DatasetError(
+            f"{url}: not there: the extraction has not ended. Run it again: what is there is kept."
+        ) from None
     except ValueError as error:
         raise DatasetError(f"{url}: not valid JSON ({error}). Extract again: what is there is kept.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
