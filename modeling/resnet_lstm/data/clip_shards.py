@@ -32,6 +32,7 @@ _SPLIT_WORDS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+_TAR_END_BYTES = 1024
 # Rows of Parquet that are made Python objects at a time.
 _PARQUET_ROWS = 8
 _CLIP_FIELDS = {field.name for field in fields(Clip)} - {"label"}
@@ -192,6 +193,8 @@ class ClipShards:
         Raises:
             DatasetError: The shard cannot be read, a clip has no label, or no column holds a video.
         """
+        if self._kind == "webdataset":
+            _check_end(shard.url)
         stream = self._streams[shard.split]
         number_of_shards = sum(other.split == shard.split for other in self.shards)
         rows = stream.shard(num_shards=number_of_shards, index=shard.index)
@@ -237,6 +240,17 @@ class ClipShards:
         return str(label).strip()
 
 
+def _check_end(url: str) -> None:
+    """See that a tar ends as one does: what reads tars takes one that is cut between two files for a whole one."""
+    file_system, path = fsspec.core.url_to_fs(url)
+    try:
+        end = file_system.cat_file(path, start=-_TAR_END_BYTES)
+    except OSError as error:
+        raise DatasetError(f"{url}: cannot be read ({error}).") from error
+    if len(end) < _TAR_END_BYTES or any(end):
+        raise DatasetError(f"{url}: is cut short: it lacks the zeros that a tar ends with. Copy it again.")
+
+
 def _undecoded(stream: datasets.IterableDataset) -> datasets.IterableDataset:
     """With the files of videos as they are; `datasets` takes .mpg for pictures."""
     for name, feature in (stream.features or {}).items():
@@ -255,7 +269,8 @@ def _video(row: Mapping[str, Any], place: str) -> tuple[str, bytes]:
             raise DatasetError(
                 f"{place}: its {name} holds no bytes but {value!r:.80}. Write the videos into the shards."
             )
-    raise DatasetError(f"{place}: holds no video, but {', '.join(row)}. A column video, or a KEY.mp4, is needed.")
+    columns = ", ".join(name for name in row if not name.startswith("__"))
+    raise DatasetError(f"{place}: holds no video, but {columns}. A column video, or a KEY.mp4, is needed.")
 
 
 def _file_name(row: Mapping[str, Any], video: str, shard: ClipShard, number: int) -> str:
