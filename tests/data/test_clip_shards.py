@@ -5,6 +5,7 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
 import fsspec
@@ -144,7 +145,7 @@ def test_parquet_as_push_to_hub_writes_it_is_read(memory: str) -> None:
             "group": datasets.Value("string"),
         }
     )
-    rows = {
+    rows: dict[str, list[Any]] = {
         "video": [{"path": f"{number}.mp4", "bytes": f"video {number}".encode()} for number in range(20)],
         "label": [number % 2 for number in range(20)],
         "group": [f"g{number // 4}" for number in range(20)],

@@ -119,7 +119,7 @@ class Command:
     def __init__(self, shards: Path, backbone: Path) -> None:
         self.shards, self.backbone = shards, backbone
 
-    def __call__(self, output: Path, launcher: Sequence[str] = (), num_views: int = 3) -> subprocess.Popen[str]:
+    def __call__(self, output: Path, launcher: Sequence[str] = (), num_views: int = 6) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [
                 sys.executable, *launcher, str(SCRIPTS / "extract_features.py"), "--dataset", str(self.shards),
@@ -158,11 +158,8 @@ def test_a_killed_run_resumes_and_a_run_beside_it_takes_over_to_the_same_shards(
     with pytest.raises(DatasetError, match="the extraction has not ended"):
         FeatureShards.open(killed)
     # Two that know nothing of each other, of which one dies in the middle of a shard.
-    dying = command(killed)
-    while len(finished(killed)) == len(done) and dying.poll() is None:
-        time.sleep(0.002)
-    surviving = command(killed)
-    while not list(killed.glob(f".*.{surviving.pid}")) and surviving.poll() is None:
+    dying, surviving = command(killed), command(killed)
+    while any(process.poll() is None and not list(killed.glob(f".*.{process.pid}")) for process in (dying, surviving)):
         time.sleep(0.002)
     dying.kill()
     printed, errors = surviving.communicate()

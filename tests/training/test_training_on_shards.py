@@ -99,9 +99,9 @@ def test_metrics_are_those_of_training_on_a_video_folder(runs: Runs) -> None:
 
 
 def test_a_killed_run_that_streams_more_than_its_buffer_resumes_to_the_same_model(runs: Runs) -> None:
-    streamed = [runs.features, "--shuffle-buffer", SMALL_BUFFER]
-    runs.train("unbroken", *streamed)
-    command = [sys.executable, str(SCRIPTS / "train.py"), *runs.arguments("killed", *streamed)]
+    buffer = ("--shuffle-buffer", SMALL_BUFFER)
+    runs.train("unbroken", runs.features, *buffer)
+    command = [sys.executable, str(SCRIPTS / "train.py"), *runs.arguments("killed", runs.features, *buffer)]
     checkpoint = runs.root / "killed" / "checkpoint.safetensors"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not checkpoint.is_file() and process.poll() is None:
@@ -111,7 +111,7 @@ def test_a_killed_run_that_streams_more_than_its_buffer_resumes_to_the_same_mode
     assert checkpoint.is_file()
     with pytest.raises(ResumeError, match="buffer_bytes"):
         runs.resume("killed", runs.features)
-    runs.resume("killed", *streamed)
+    runs.resume("killed", runs.features, *buffer)
     assert runs.figures("killed") == runs.figures("unbroken")
     assert runs.predictions("killed") == runs.predictions("unbroken")
     weights = [(runs.root / output / "model.safetensors").read_bytes() for output in ("killed", "unbroken")]
