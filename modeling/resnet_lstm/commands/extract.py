@@ -19,15 +19,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from accelerate import Accelerator
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..accelerator import create_accelerator
 from ..data import SPLITS, ClipShards, names_shards, open_dataset
-from ..device_precision import describe
+from ..device_precision import best_device, describe
 from ..features import (
     UNIFORM,
     FeatureCache,
@@ -35,6 +37,7 @@ from ..features import (
     clip_files,
     extract_features,
     extract_shards,
+    extract_shards_by_ray,
     training_views,
 )
 from ..modeling_resnet_lstm import ResNetLSTMModel
@@ -67,6 +70,12 @@ def make_parser() -> CommandParser:
     )
     add_switch(data, "--flip", default=True, help="mirror none of these views")
     data.add_argument("--output", type=Path, metavar="DIR", help="of a dataset in shards: where its features go")
+    data.add_argument(
+        "--ray-workers",
+        type=positive,
+        metavar="N",
+        help="of a dataset in shards: by N workers of the Ray cluster at $RAY_ADDRESS, or of one here",
+    )
     add_backbone(parser.add_argument_group("model"))
     add_computing_options(parser, "--batch-size", "--num-workers", "--precision", "--cache-dir")
     return parser
@@ -79,17 +88,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.in_shards = names_shards(args.dataset)
     if args.in_shards != (args.output is not None):
         parser.error("--output goes with a dataset in shards, and is required there; other features go to --cache-dir")
+    if args.ray_workers and not args.in_shards:
+        parser.error("--ray-workers goes with a dataset in shards")
     return args
 
 
 def run(args: argparse.Namespace) -> int:
     """Extract, and return 1 if a clip could not be read."""
     accelerator = create_accelerator()
-    model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(accelerator.device)
-    processor = ResNetLSTMVideoProcessor(num_frames=args.num_frames)
     extract = _into_shards if args.in_shards else _into_cache
     started = time.monotonic()
-    place, damaged, failed = extract(args, accelerator, model, processor)
+    place, damaged, failed = extract(args, accelerator)
     accelerator.print(f"{time.monotonic() - started:.1f} s, features in {place}")
     # A process that ends while it is still connected may take another one down with it.
     accelerator.wait_for_everyone()
@@ -102,9 +111,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _into_cache(
-    args: argparse.Namespace, accelerator: Accelerator, model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor
-) -> _Done:
+def _backbone_and_processor(
+    args: argparse.Namespace, device: torch.device
+) -> tuple[ResNetLSTMModel, ResNetLSTMVideoProcessor]:
+    model = ResNetLSTMForVideoClassification.from_backbone(args.backbone).resnet_lstm.to(device)
+    return model, ResNetLSTMVideoProcessor(num_frames=args.num_frames)
+
+
+def _into_cache(args: argparse.Namespace, accelerator: Accelerator) -> _Done:
+    model, processor = _backbone_and_processor(args, accelerator.device)
     folder = open_dataset(args.dataset)
     cache = FeatureCache(args.cache_dir, model, processor, args.precision)
     accelerator.print(describe(accelerator.device, cache.precision))
@@ -125,13 +140,25 @@ def _into_cache(
     return done
 
 
-def _into_shards(
-    args: argparse.Namespace, accelerator: Accelerator, model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor
-) -> _Done:
+def _into_shards(args: argparse.Namespace, accelerator: Accelerator) -> _Done:
+    if args.ray_workers:
+        result = extract_shards_by_ray(partial(_extractor, args), args.ray_workers)
+        print(f"{result.extracted} shards extracted by {args.ray_workers} workers")
+        return _Done(args.output, result.damaged, result.failed)
+    extractor = _extractor(args, accelerator.device)
+    accelerator.print(describe(accelerator.device, extractor.precision))
+    result = extract_shards(
+        extractor, process_index=accelerator.process_index, num_processes=accelerator.num_processes
+    )
+    print(f"{result.extracted} of {len(extractor.shards)} shards extracted by this process")
+    return _Done(args.output, result.damaged, result.failed)
+
+
+def _extractor(args: argparse.Namespace, device: torch.device | None = None) -> ShardExtractor:
+    """On a device; by default on the best one of the process that calls it."""
     views = training_views(args.num_views, args.flip)
-    extractor = ShardExtractor(
-        model,
-        processor,
+    return ShardExtractor(
+        *_backbone_and_processor(args, device or best_device()),
         ClipShards.open(args.dataset),
         args.output,
         # Clips that validate are trained on in the end.
@@ -140,9 +167,3 @@ def _into_shards(
         batch_size=args.batch_size,
         num_workers=args.num_workers,
     )
-    accelerator.print(describe(accelerator.device, extractor.precision))
-    result = extract_shards(
-        extractor, process_index=accelerator.process_index, num_processes=accelerator.num_processes
-    )
-    print(f"{result.extracted} of {len(extractor.shards)} shards extracted by this process")
-    return _Done(args.output, result.damaged, result.failed)

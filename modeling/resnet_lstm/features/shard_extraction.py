@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -205,8 +206,8 @@ class ShardExtractor:
                     for loaded in batch:
                         job = jobs.popleft()
                         if isinstance(loaded, UnreadableClip):
-                            failed[job.clip.file_name] = loaded.error
-                            logger.warning("left out: %s, %s: %s", shard.url, job.clip.file_name, loaded.error)
+                            failed[job.clip.file_name] = _named(loaded.error, shard, job.clip)
+                            logger.warning("left out: %s", failed[job.clip.file_name])
                             continue
                         if loaded.damage:
                             damaged[job.clip.file_name] = str(loaded.damage)
@@ -285,6 +286,11 @@ def _write(writer: FeatureFileWriter, computed: tuple[Sequence[_Job], torch.Tens
         jobs, features = computed
         for job, frame_features in zip(jobs, features.cpu(), strict=True):
             writer.write(job.clip, job.view.name, frame_features)
+
+
+def _named(error: str, shard: ClipShard, clip: Clip) -> str:
+    """An error with the clip's name in place of what its bytes are called."""
+    return re.sub(r"^<\d+ bytes>", f"{shard.name}, {clip.file_name}", error)
 
 
 def _state_of(url: str) -> str:
