@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -224,3 +226,33 @@ def test_which_names_are_shards(same_clips: SameClips) -> None:
         assert not names_shards(name)
     with pytest.raises(DatasetError, match="A VideoFolder is needed here"):
         open_dataset(same_clips.shards)
+
+
+STREAM_ALL = """
+import resource, sys
+from resnet_lstm.data import ClipShards
+
+shards = ClipShards.open(sys.argv[1])
+most = []
+for clip in shards.clips(shards.shards[0]):
+    most.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(len(most), most[-1] - most[4])
+"""
+
+
+def test_no_more_than_some_clips_of_a_tar_are_held(tmp_path: Path) -> None:
+    size = 2**20
+    write_tar(
+        str(tmp_path / "train.tar"),
+        [
+            member
+            for number in range(100)
+            for member in ((f"{number}.mp4", bytes([number]) * size), (f"{number}.txt", b"run"))
+        ],
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", STREAM_ALL, str(tmp_path / "train.tar")], check=True, capture_output=True, text=True
+    )
+    clips, growth = map(int, run.stdout.split())
+    assert clips == 100
+    assert growth <= 10 * size

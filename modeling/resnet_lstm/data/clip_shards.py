@@ -18,6 +18,7 @@ from typing import Any
 
 import datasets
 import fsspec
+import pyarrow.dataset
 
 from .folder_clips import VIDEO_SUFFIXES
 from .video_folder import INFO_FILE, METADATA_FILE, SPLITS, Clip, DatasetError
@@ -33,8 +34,13 @@ _SPLIT_WORDS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _TAR_END_BYTES = 1024
-# Rows of Parquet that are made Python objects at a time.
-_PARQUET_ROWS = 8
+# As much of a row group as is needed, where the default is to hold several whole ones.
+_PARQUET_READING = {
+    "batch_size": 1,
+    "fragment_scan_options": pyarrow.dataset.ParquetFragmentScanOptions(
+        use_buffered_stream=True, buffer_size=2**20, pre_buffer=False
+    ),
+}
 _CLIP_FIELDS = {field.name for field in fields(Clip)} - {"label"}
 _NUMBERS = {"clip": int, "num_frames": int, "width": int, "height": int, "fps": float, "seconds": float}
 
@@ -175,7 +181,7 @@ class ClipShards:
     @cached_property
     def _streams(self) -> Mapping[str, datasets.IterableDataset]:
         urls = {split: [s.url for s in self.shards if s.split == split] for split in SPLITS}
-        loading = {"batch_size": _PARQUET_ROWS} if self._kind == "parquet" else {}
+        loading = _PARQUET_READING if self._kind == "parquet" else {}
         try:
             streams = datasets.load_dataset(
                 self._kind,
