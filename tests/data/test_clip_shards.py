@@ -14,6 +14,8 @@ import fsspec
 import pytest
 
 from clip_trees import file_bytes, make_clip
+from hub_processes import TOKEN, hub_environment, run_python
+from loopback_hub import LoopbackHub
 from resnet_lstm.data import SPLITS, ClipShards, DatasetError, VideoFolder, names_shards, open_dataset
 from resnet_lstm.data.clip_shards import StreamedClip
 from resnet_lstm.data.shard_writing import write_clip_shards
@@ -226,6 +228,37 @@ def test_which_names_are_shards(same_clips: SameClips) -> None:
         assert not names_shards(name)
     with pytest.raises(DatasetError, match="A VideoFolder is needed here"):
         open_dataset(same_clips.shards)
+
+
+STREAM_FROM_HUB = """
+import json, sys
+from huggingface_hub import HfApi
+from resnet_lstm.data import ClipShards
+
+api = HfApi()
+api.create_repo("someone/shards", repo_type="dataset")
+api.upload_folder(repo_id="someone/shards", repo_type="dataset", folder_path=sys.argv[1])
+told = []
+for name in ("someone/shards", "hf://datasets/someone/shards", "hf://datasets/someone/shards/test-*.tar"):
+    shards = ClipShards.open(name)
+    clips = [clip for shard in shards.shards if shard.split == "test" for clip in shards.clips(shard)]
+    names = [clip.clip.file_name for clip in clips]
+    told.append([len(shards.shards), shards.info["labels"], names, sum(len(clip.content) for clip in clips)])
+print(json.dumps(told))
+"""
+
+
+def test_the_hub_is_streamed_by_the_name_of_a_dataset(
+    same_clips: SameClips, loopback_hub: LoopbackHub, tmp_path: Path
+) -> None:
+    environment = hub_environment(loopback_hub.url, tmp_path, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET="1")
+    whole, url, glob = json.loads(run_python(STREAM_FROM_HUB, same_clips.shards, environment=environment))
+    folder = same_clips.folder
+    names = [clip.file_name for clip in folder.clips("test")]
+    size = sum(folder.path("test", clip).stat().st_size for clip in folder.clips("test"))
+    assert whole == url == [7, folder.labels, names, size]
+    assert glob == [1, folder.labels, names, size]
+    assert not list(tmp_path.rglob("*.tar"))
 
 
 STREAM_ALL = """

@@ -29,6 +29,7 @@ from accelerate import Accelerator
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..accelerator import create_accelerator
 from ..data import SPLITS, ClipShards, names_shards, open_dataset
+from ..data.clip_shards import is_repo_id
 from ..device_precision import best_device, describe
 from ..features import (
     UNIFORM,
@@ -61,7 +62,7 @@ def make_parser() -> CommandParser:
     add_dataset(
         data,
         required=True,
-        help="made by `build`, any VideoFolder, the Hub id of one, or shards: a folder, glob or URL",
+        help="made by `build`, any VideoFolder, shards (a folder, glob or URL), or the Hub id of either",
     )
     data.add_argument("--splits", nargs="+", default=SPLITS, choices=SPLITS, metavar="SPLIT", help="which")
     data.add_argument("--num-frames", type=positive, default=16, metavar="N", help="frames of a clip")
@@ -85,7 +86,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
     parser = make_parser()
     args = parser.parse_args(arguments)
-    args.in_shards = names_shards(args.dataset)
+    # A repository may be either; whoever names an output takes it for shards, and streams it.
+    of_hub = args.output is not None and is_repo_id(args.dataset) and not Path(args.dataset).exists()
+    args.in_shards = of_hub or names_shards(args.dataset)
     if args.in_shards != (args.output is not None):
         parser.error("--output goes with a dataset in shards, and is required there; other features go to --cache-dir")
     if args.ray_workers and not args.in_shards:

@@ -26,6 +26,7 @@ from .video_folder import INFO_FILE, METADATA_FILE, SPLITS, Clip, DatasetError
 # What a video is called in a tar whose clips are in several containers.
 ANY_VIDEO = "video"
 _SUFFIXES = {".tar": "webdataset", ".parquet": "parquet"}
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _MAGIC = re.compile(r"[*?\[{]")
 # As `datasets` tells them by the names of files.
 _SPLIT_WORDS = {
@@ -56,6 +57,11 @@ def names_shards(name: str | Path) -> bool:
     return bool(_MAGIC.search(text))
 
 
+def is_repo_id(name: str | Path) -> bool:
+    """Whether a name has the form of a repository's on the Hub, `owner/name`."""
+    return bool(_REPO_ID.fullmatch(str(name)))
+
+
 def _is_video_folder(folder: Path) -> bool:
     return any((folder / split / METADATA_FILE).is_file() for split in SPLITS)
 
@@ -64,12 +70,15 @@ def shard_urls(name: str | Path) -> list[str]:
     """The files of a dataset in shards, in the order of their names.
 
     Args:
-        name: A glob, a file, or a folder, here or at a URL that fsspec knows (`hf://`, `s3://`, `gs://`, `memory://`).
+        name: A glob, a file, or a folder, here or at a URL that fsspec knows (`hf://`, `s3://`, `gs://`, `memory://`);
+            or `owner/name`, a dataset on the Hub, where no such folder is here.
 
     Raises:
         DatasetError: There is none, they are of two kinds, or what fetches such a URL is not installed.
     """
     text = str(name)
+    if is_repo_id(text) and not Path(text).exists():
+        text = f"hf://datasets/{text}/**"
     try:
         file_system, pattern = fsspec.core.url_to_fs(text)
         if not _MAGIC.search(pattern) and file_system.isdir(pattern):
