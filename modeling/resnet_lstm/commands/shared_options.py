@@ -72,14 +72,15 @@ def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = Fal
         ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def add_shuffle_buffer(group: Any) -> None:
-    """What is held of a dataset that is features in shards."""
+def add_shuffle_buffer(group: Any, *, is_shown: bool = True) -> None:
+    """What is held of a dataset that is features in shards, in GiB."""
+    help = "of features in shards: what is held, and shuffled, at a time"
     group.add_argument(
         "--shuffle-buffer",
         type=_gibibytes,
-        default=DEFAULT_BUFFER_BYTES,
+        default=DEFAULT_BUFFER_BYTES / 2**30,
         metavar="GIB",
-        help="of features in shards: what is held, and shuffled, at a time (default: 4)",
+        help=help if is_shown else argparse.SUPPRESS,
     )
 
 
@@ -99,18 +100,18 @@ def open_clips_or_features(args: argparse.Namespace) -> VideoFolder:
             f"{args.dataset}: clips in shards. Make features of them first: resnet-lstm extract --dataset "
             f"'{args.dataset}' --output DIR. Then --dataset DIR."
         )
-    return FeatureShards.open(args.dataset, args.shuffle_buffer)
+    return FeatureShards.open(args.dataset, math.ceil(args.shuffle_buffer * 2**30))
 
 
-def _gibibytes(text: str) -> int:
-    """The type of a size: a number of GiB, as bytes."""
+def _gibibytes(text: str) -> float:
+    """The type of a size in GiB."""
     try:
         size = float(text)
     except ValueError:
         size = 0.0
     if not 0 < size < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a number of GiB, more than 0")
-    return math.ceil(size * 2**30)
+    return size
 
 
 def add_backbone(group: Any) -> None:

@@ -68,7 +68,7 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     data.add_argument(
         "--num-views", type=positive, default=1, metavar="N", help="cached views of a training clip, to augment by"
     )
-    add_shuffle_buffer(data)
+    add_shuffle_buffer(data, is_shown=with_advanced)
     model = parser.add_argument_group("model")
     add_backbone(model)
     # The same as --unfreeze all.
