@@ -26,7 +26,7 @@ from resnet_lstm.exporting import ExportSettings, export_model
 from resnet_lstm.inference import EXPORT_FORMATS, Export
 from resnet_lstm.known_score import KnownScore
 
-pytest_plugins = ("space_fixtures", "teaching_fixtures")
+pytest_plugins = ("shard_fixtures", "space_fixtures", "teaching_fixtures")
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 

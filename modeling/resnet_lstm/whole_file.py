@@ -93,6 +93,32 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def leased(path: Path) -> Iterator[bool]:
+    """Whether this process alone may make a file; when it ends, however it does, another one may.
+
+    Windows and some network file systems know no such locks: there each may, which costs time but no more, since the
+    file appears whole (`written_whole`).
+    """
+    lease = path.with_name(f".{path.name}.lease")
+    if fcntl is None:
+        yield True
+        return
+    descriptor = os.open(lease, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a file system without locks
+            pass
+        yield True
+        lease.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
 def _is_at(descriptor: int, directory: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), directory.stat())

@@ -58,6 +58,12 @@ def make_parser() -> CommandParser:
     result.add_argument("--output", metavar="DIR", type=Path, help="where the dataset goes")
     result.add_argument("--overwrite", action="store_true", help="replace a dataset that was built before")
     result.add_argument(
+        "--shards",
+        type=positive,
+        metavar="N",
+        help="write the clips into about N WebDataset tars, to be streamed, in place of a VideoFolder",
+    )
+    result.add_argument(
         "--split",
         choices=SPLIT_SCHEMES,
         default="grouped",
@@ -109,6 +115,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--output is required")
     if args.group_regex and args.from_folders is None:
         parser.error("--group-regex goes with --from-folders")
+    if args.shards and args.from_folders is None and args.ucf101 is None:
+        parser.error("--shards goes with --ucf101 and --from-folders")
     if args.download and args.ucf101 is None:
         parser.error("--download goes with --ucf101")
     return args
@@ -138,6 +146,7 @@ def _build(args: argparse.Namespace) -> VideoFolder:
             split=args.split,
             seed=args.seed,
             overwrite=args.overwrite,
+            num_shards=args.shards,
         )
     return build_ucf101(
         download_ucf101(args.ucf101) if args.download else open_ucf101(args.ucf101),
@@ -147,6 +156,7 @@ def _build(args: argparse.Namespace) -> VideoFolder:
         split=args.split,
         seed=args.seed,
         overwrite=args.overwrite,
+        num_shards=args.shards,
     )
 
 

@@ -19,15 +19,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..data import SPLITS, open_dataset
+from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from ..data import SPLITS, DatasetError, VideoFolder
+from ..device_precision import precision_name
 from ..evaluation.evaluate_model import evaluate_model
 from ..evaluation.joined_videos import join_clips, known_clips, unknown_clips
 from ..evaluation.localisation import evaluate_timelines
 from ..evaluation.test_time import price_readings, readings_markdown, write_readings
-from ..features import FeatureCache
+from ..features import FeatureCache, FeatureShards
 from .loaded_model import load_for
 from .parser import CommandParser
-from .shared_options import add_computing_options, add_dataset, add_model
+from .shared_options import (
+    add_computing_options,
+    add_dataset,
+    add_model,
+    add_shuffle_buffer,
+    open_clips_or_features,
+)
 
 
 def make_parser() -> CommandParser:
@@ -37,6 +45,7 @@ def make_parser() -> CommandParser:
     data = parser.add_argument_group("data")
     add_dataset(data, required=True, may_be_second=True)
     data.add_argument("--split", choices=SPLITS, default="test", help="which")
+    add_shuffle_buffer(data)
     result = parser.add_argument_group("result")
     result.add_argument("--output", type=Path, metavar="DIR", help="default: MODEL/evaluation-SPLIT")
     result.add_argument("--test-time", action="store_true", help="price more and fewer frames, and other readings")
@@ -78,7 +87,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print a summary."""
     model, processor = load_for(args)
-    folder = open_dataset(args.dataset)
+    folder = open_clips_or_features(args)
+    if isinstance(folder, FeatureShards) and (args.test_time or args.timeline or args.no_cache):
+        raise DatasetError(f"{args.dataset}: holds features and no clips. What is asked for needs a VideoFolder.")
     feeding = {"batch_size": args.batch_size, "num_workers": args.num_workers}
     if args.test_time:
         priced = price_readings(model, processor, folder, args.split, args.cache_dir, **feeding)
@@ -86,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         write_readings(priced, facts, args.output)
         print(readings_markdown(priced))
         return 0
-    cache = None if args.no_cache else FeatureCache.of_model(args.cache_dir, model.resnet_lstm, processor)
+    cache = _cache(args, folder, model, processor)
     name = Path(args.model).name
     report = evaluate_model(model, processor, folder, args.split, cache=cache, model_name=name, **feeding)
     if args.timeline:
@@ -100,3 +111,16 @@ def run(args: argparse.Namespace) -> int:
         print(report.summary())
     print(f"\nfigures and pictures: {args.output}")
     return 0
+
+
+def _cache(
+    args: argparse.Namespace,
+    folder: VideoFolder,
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+) -> FeatureCache | FeatureShards | None:
+    if isinstance(folder, FeatureShards):
+        base = model.resnet_lstm
+        folder.check_made_by(base, processor, precision_name(base.inference_dtype or base.backbone.dtype))
+        return folder
+    return None if args.no_cache else FeatureCache.of_model(args.cache_dir, model.resnet_lstm, processor)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 from ..cache_location import default_cache_dir
+from ..data import DatasetError, VideoFolder, names_shards, open_dataset
 from ..device_precision import PRECISIONS
+from ..features import DEFAULT_BUFFER_BYTES, FeatureShards, is_feature_shards
 from ..inference import RUNTIMES
 from .parser import CommandParser, positive
 
@@ -65,6 +68,48 @@ def add_dataset(group: Any, *, required: bool = False, may_be_second: bool = Fal
     ways.add_argument("--dataset", metavar="DATASET", help=help or "made by `build`, a VideoFolder or a Hub id")
     if may_be_second:
         ways.add_argument("dataset", nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def add_shuffle_buffer(group: Any, *, is_shown: bool = True) -> None:
+    """What is held of a dataset that is features in shards, in GiB."""
+    help = "of features in shards: what is held, and shuffled, at a time"
+    group.add_argument(
+        "--shuffle-buffer",
+        type=_gibibytes,
+        default=DEFAULT_BUFFER_BYTES / 2**30,
+        metavar="GIB",
+        help=help if is_shown else argparse.SUPPRESS,
+    )
+
+
+def open_clips_or_features(args: argparse.Namespace) -> VideoFolder:
+    """The dataset of a command that works on features: clips, or features in shards that `extract` has made.
+
+    Args:
+        args: With `dataset` and `shuffle_buffer`.
+
+    Raises:
+        DatasetError: There is no such dataset, or it is clips in shards.
+    """
+    if not names_shards(args.dataset):
+        return open_dataset(args.dataset)
+    if not is_feature_shards(args.dataset):
+        raise DatasetError(
+            f"{args.dataset}: clips in shards. Make features of them first: resnet-lstm extract --dataset "
+            f"'{args.dataset}' --output DIR. Then --dataset DIR."
+        )
+    return FeatureShards.open(args.dataset, math.ceil(args.shuffle_buffer * 2**30))
+
+
+def _gibibytes(text: str) -> float:
+    """The type of a size in GiB."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of GiB, more than 0")
+    return size
 
 
 def add_backbone(group: Any) -> None:

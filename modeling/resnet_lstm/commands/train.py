@@ -24,7 +24,6 @@ from typing import TypeVar
 from accelerate import PartialState
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
-from ..data import open_dataset
 from ..training import (
     RunOptions,
     TrainedClassifier,
@@ -35,7 +34,13 @@ from ..training import (
 )
 from .config_file import arguments_of, config_text
 from .parser import CommandParser, add_fields, add_switch, positive
-from .shared_options import add_backbone, add_computing_options, add_dataset
+from .shared_options import (
+    add_backbone,
+    add_computing_options,
+    add_dataset,
+    add_shuffle_buffer,
+    open_clips_or_features,
+)
 
 _Settings = TypeVar("_Settings", TrainingSettings, TuningSettings)
 
@@ -63,6 +68,7 @@ def make_parser(*, with_advanced: bool = False) -> CommandParser:
     data.add_argument(
         "--num-views", type=positive, default=1, metavar="N", help="cached views of a clip, to augment by"
     )
+    add_shuffle_buffer(data, is_shown=with_advanced)
     model = parser.add_argument_group("model")
     add_backbone(model)
     # The same as --unfreeze all.
@@ -115,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     tuning = _settings(TuningSettings, args)
     repeated = {name: value for name, value in vars(args).items() if name not in _OF_THIS_RUN_ALONE}
     trained = train_classifier(
-        open_dataset(args.dataset),
+        open_clips_or_features(args),
         args.output,
         partial(ResNetLSTMForVideoClassification.from_backbone, args.backbone),
         ResNetLSTMVideoProcessor(num_frames=args.num_frames),

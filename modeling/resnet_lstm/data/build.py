@@ -20,6 +20,7 @@ from ..video_sources import VideoDecodingError
 from . import ucf101
 from .class_names import check_class_folders, check_class_names
 from .folder_clips import VIDEO_SUFFIXES, by_suffix, is_clip
+from .shard_writing import write_clip_shards
 from .splits import SPLIT_SCHEMES, classes_without, grouped_split, official_split, random_split
 from .video_folder import (
     SPLITS,
@@ -58,6 +59,7 @@ def build_ucf101(
     seed: int = 42,
     lists: str | Path | None = None,
     overwrite: bool = False,
+    num_shards: int | None = None,
     num_workers: int | None = None,
 ) -> VideoFolder:
     """Make a VideoFolder of UCF-101, or of the part of it that is on disk.
@@ -72,6 +74,7 @@ def build_ucf101(
         seed: Of the shuffles. Same source, arguments and seed: the same bytes.
         lists: The folder of the official lists; by default `ucfTrainTestlist` beside the clips.
         overwrite: Replace a target that this function made before.
+        num_shards: Write so many shards in place of a VideoFolder (`write_clip_shards`).
         num_workers: Threads that read the clips; by default up to 8, at most one a core.
 
     Raises:
@@ -87,7 +90,7 @@ def build_ucf101(
         lists=lists,
         num_workers=num_workers,
     )
-    return write_video_folder(target, prepared.entries, prepared.labels, prepared.info, overwrite=overwrite)
+    return _write(target, prepared, overwrite, num_shards)
 
 
 def build_from_folders(
@@ -98,6 +101,7 @@ def build_from_folders(
     split: str = "grouped",
     seed: int = 42,
     overwrite: bool = False,
+    num_shards: int | None = None,
     num_workers: int | None = None,
 ) -> VideoFolder:
     """Make a VideoFolder of one's own `source/<class>/*` clips. Files in deeper folders are not looked for.
@@ -111,6 +115,7 @@ def build_from_folders(
         split: "grouped" or "random".
         seed: Of the shuffles. Same source, arguments and seed: the same bytes.
         overwrite: Replace a target that this function made before.
+        num_shards: Write so many shards in place of a VideoFolder (`write_clip_shards`).
         num_workers: Threads that read the clips; by default up to 8, at most one a core.
 
     Raises:
@@ -133,7 +138,14 @@ def build_from_folders(
         "skipped_files": skipped,
     }
     prepared = _prepare(sources, split_clips, info, num_workers)
-    return write_video_folder(target, prepared.entries, prepared.labels, prepared.info, overwrite=overwrite)
+    return _write(target, prepared, overwrite, num_shards)
+
+
+def _write(target: Path, prepared: PreparedDataset, overwrite: bool, num_shards: int | None) -> VideoFolder:
+    entries, labels, info = prepared.entries, prepared.labels, prepared.info
+    if num_shards:
+        return write_clip_shards(target, entries, labels, info, num_shards, overwrite=overwrite)
+    return write_video_folder(target, entries, labels, info, overwrite=overwrite)
 
 
 def prepare_ucf101(

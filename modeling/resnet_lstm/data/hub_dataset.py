@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
+from .clip_shards import is_repo_id, names_shards
 from .video_folder import INFO_FILE, METADATA_FILE, SPLITS, DatasetError, VideoFolder
-
-_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def open_dataset(name: str | Path, *, revision: str | None = None, metadata_only: bool = False) -> VideoFolder:
@@ -25,7 +23,9 @@ def open_dataset(name: str | Path, *, revision: str | None = None, metadata_only
         DatasetError: There is no such dataset, it is not in the cache and the Hub cannot be reached, or it holds no
             clips though they are asked for.
     """
-    if Path(name).exists() or not _REPO_ID.fullmatch(str(name)):
+    if names_shards(name):
+        raise DatasetError(f"{name}: shards, which extract, train and evaluate read. A VideoFolder is needed here.")
+    if Path(name).exists() or not is_repo_id(name):
         return VideoFolder.open(name)
     patterns = [INFO_FILE, *(f"{split}/{METADATA_FILE if metadata_only else '**'}" for split in SPLITS)]
     try:

@@ -179,7 +179,7 @@ def write_video_folder(
     """
     target = require_free_target(target, overwrite=overwrite)
     ordered = sorted(entries, key=lambda entry: (SPLITS.index(entry.split), entry.clip.file_name))
-    _check_entries(ordered, labels)
+    check_entries(ordered, labels)
     with staged_folder(target) as staging:
         for entry in ordered:
             _link_or_copy(entry.source, staging / entry.split / entry.clip.file_name)
@@ -192,7 +192,7 @@ def write_video_folder(
             "format_version": FORMAT_VERSION,
             **info,
             "labels": list(labels),
-            "counts": _count(ordered),
+            "counts": count_entries(ordered),
         }
         (staging / INFO_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return VideoFolder.open(target)
@@ -302,7 +302,7 @@ def _write_metadata(path: Path, clips: Iterable[Clip]) -> None:
         writer.writerows(asdict(clip) for clip in clips)
 
 
-def _check_entries(entries: Sequence[Entry], labels: Sequence[str]) -> None:
+def check_entries(entries: Sequence[Entry], labels: Sequence[str]) -> None:
     places: set[tuple[str, str]] = set()
     for split, source, clip in entries:
         _check_file_name(clip.file_name, str(source))
@@ -323,7 +323,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _count(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, float]]]:
+def count_entries(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, float]]]:
     """split -> label -> clips, known groups and seconds."""
     members: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     for entry in entries:

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ..data.leakage import check_leakage
 from ..data.video_folder import Clip, DatasetError, VideoFolder
-from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
+from ..features import UNIFORM, ClipFile, FeatureCache, FeatureShards, clip_files, extract_features
 from ..inference import FailedClip, predict_clips
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMForVideoClassificationOutput
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -30,7 +30,7 @@ def evaluate_model(
     folder: VideoFolder,
     split: str = "test",
     *,
-    cache: FeatureCache | None = None,
+    cache: FeatureCache | FeatureShards | None = None,
     batch_size: int | None = None,
     num_workers: int | None = None,
     model_name: str = "resnet-lstm",
@@ -58,16 +58,17 @@ def evaluate_model(
     if cache is None:
         logits_of_path = _logits_from_clips(model, processor, files, batch_size, num_workers)
     else:
-        extract_features(
-            model.resnet_lstm,
-            processor,
-            cache,
-            files,
-            [UNIFORM],
-            batch_size=batch_size,
-            num_workers=num_workers,
-            distributed=False,
-        )
+        if isinstance(cache, FeatureCache):
+            extract_features(
+                model.resnet_lstm,
+                processor,
+                cache,
+                files,
+                [UNIFORM],
+                batch_size=batch_size,
+                num_workers=num_workers,
+                distributed=False,
+            )
         logits_of_path = _logits_from_features(model, files, cache)
         altered = _altered_logits(model, files, cache)
     scored = [(clip, file) for clip, file in zip(clips, files, strict=True) if file.path in logits_of_path]
@@ -129,7 +130,7 @@ def _logits_from_clips(
 
 
 def _altered_logits(
-    model: ResNetLSTMForVideoClassification, files: list[ClipFile], cache: FeatureCache
+    model: ResNetLSTMForVideoClassification, files: list[ClipFile], cache: FeatureCache | FeatureShards
 ) -> dict[str, LogitsOfPath]:
     """What a model that reads order says without it, by the words in which the report tells it."""
     altered = {}
@@ -146,7 +147,7 @@ def _altered_logits(
 def _logits_from_features(
     model: ResNetLSTMForVideoClassification,
     files: list[ClipFile],
-    cache: FeatureCache,
+    cache: FeatureCache | FeatureShards,
     order: str = ORDERS[0],
     answer: Callable[..., ResNetLSTMForVideoClassificationOutput] | None = None,
 ) -> LogitsOfPath:

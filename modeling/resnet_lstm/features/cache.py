@@ -14,6 +14,12 @@ from .kept_clips import KeptClips
 from .views import View
 
 
+def feature_reader(model: ResNetLSTMModel, precision: str) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """What computes the features `[B, T, D]` of a batch `[B, T, C, height, width]`, in a precision by its name."""
+    model.eval().compile_for_inference(precision=precision)
+    return lambda pixel_values: (model.extract_frame_features(pixel_values),)
+
+
 class FeatureCache(KeptClips):
     """The frame features of clips, one safetensors file for each clip and view.
 
@@ -41,8 +47,7 @@ class FeatureCache(KeptClips):
 
     def reader(self, model: ResNetLSTMModel) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
         """What of a batch `[B, T, C, height, width]` is kept, clip by clip: the features `[B, T, D]`."""
-        model.eval().compile_for_inference(precision=self.precision)
-        return lambda pixel_values: (model.extract_frame_features(pixel_values),)
+        return feature_reader(model, self.precision)
 
     def load(self, clip_sha256: str, view: View) -> torch.Tensor:
         """The features of a clip, `[T, D]` float32.

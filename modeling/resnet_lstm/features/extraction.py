@@ -30,6 +30,7 @@ from ..feeding import (
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .cache import FeatureCache
+from .feature_shards import FeatureShards
 from .map_cache import MapCache
 from .views import View
 
@@ -55,6 +56,8 @@ def clip_files(folder: VideoFolder, split: str) -> list[ClipFile]:
     Raises:
         DatasetError: A file that the metadata names is not there.
     """
+    if isinstance(folder, FeatureShards):
+        return [ClipFile(folder.path(split, clip), str(clip.sha256)) for clip in folder.clips(split)]
     paths = [folder.path(split, clip) for clip in folder.clips(split)]
     with ThreadPoolExecutor() as pool:
         return [ClipFile(path, sha256) for path, sha256 in zip(paths, pool.map(file_sha256, paths), strict=True)]

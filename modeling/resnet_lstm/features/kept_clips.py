@@ -69,7 +69,7 @@ class KeptClips:
     ) -> None:
         self.precision = precision_name(backbone_dtype(precision, model.device))
         self.processor = processor
-        self.key = _key(model, processor, self.precision)
+        self.key = key_of(model, processor, self.precision)
         if self.HOLDS is not None:
             self.key["holds"] = self.HOLDS
         text = json.dumps(self.key, indent=2, sort_keys=True) + "\n"
@@ -84,11 +84,8 @@ class KeptClips:
         Raises:
             ValueError: Its settings are not those that the cache was made for.
         """
-        made_for, given = self.key["processor"], _pixel_settings(processor)
-        names = sorted(made_for.keys() | given.keys())
-        differing = [name for name in names if made_for.get(name) != given.get(name)]
-        if differing:
-            found = "; ".join(f"{name}: {made_for.get(name)} there, {given.get(name)} here" for name in differing)
+        found = differing_settings(self.key["processor"], _pixel_settings(processor))
+        if found:
             raise ValueError(
                 f"{self.directory}: holds what another processor makes ({found}). Make the cache with the processor "
                 "that is used."
@@ -149,9 +146,9 @@ def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
-    """All that decides what a backbone makes of a clip."""
-    return {
+def key_of(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision: str) -> dict[str, Any]:
+    """All that decides what a backbone makes of a clip, as JSON would give it back."""
+    key: dict[str, Any] = {
         "backbone": {name: getattr(model.backbone.config, name) for name in _ARCHITECTURE},
         "backbone_sha256": state_dict_sha256(model.backbone),
         "decoder_version": DECODER_VERSION,
@@ -159,11 +156,31 @@ def _key(model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, precision:
         "precision": precision,
         "processor": _pixel_settings(processor),
     }
+    return _as_json(key)
+
+
+def differing_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The settings in which two keys differ, in words; empty where they are the same."""
+    found = []
+    for name in sorted(there.keys() | here.keys()):
+        theirs, ours = there.get(name), here.get(name)
+        if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+            if nested := differing_settings(theirs, ours):
+                found.append(f"{name}: {nested}")
+        elif theirs != ours:
+            found.append(f"{name}: {theirs} there, {ours} here")
+    return "; ".join(found)
 
 
 def _pixel_settings(processor: ResNetLSTMVideoProcessor) -> dict[str, Any]:
     settings = processor.to_dict()
-    return {name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS}
+    return _as_json({name: settings[name] for name in sorted(settings) if name not in _NOT_ABOUT_PIXELS})
+
+
+def _as_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """With lists for tuples, so that it equals what was read from a file."""
+    read: dict[str, Any] = json.loads(json.dumps(settings))
+    return read
 
 
 def state_dict_sha256(module: torch.nn.Module) -> str:

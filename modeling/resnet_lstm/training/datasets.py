@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..features import UNIFORM, ClipFile, FeatureCache, FeaturesInMemory, MapCache, View
+from ..features import UNIFORM, ClipFile, FeatureCache, FeatureShards, FeaturesInMemory, MapCache, View
 from ..feeding import load_pictures
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .clip_augmentation import ClipAugmentation
@@ -37,7 +37,7 @@ class FeatureDataset(Dataset[Example]):
         self,
         clips: Sequence[ClipFile],
         labels: Sequence[int],
-        cache: FeatureCache | FeaturesInMemory,
+        cache: FeatureCache | FeaturesInMemory | FeatureShards,
         views: Sequence[View] = (UNIFORM,),
         seed: int = 0,
     ) -> None:

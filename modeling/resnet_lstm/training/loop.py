@@ -38,6 +38,7 @@ from .checkpoint import (
 from .datasets import ClipDataset, FeatureDataset, MapDataset
 from .early_stopping import EarlyStopping
 from .settings import TrainingSettings
+from .window_order import order_of
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,8 @@ class TrainingLoop:
             "num_workers": num_workers,
             "pin_memory": accelerator.device.type == "cuda",
         }
-        train_loader = DataLoader(train_dataset, shuffle=True, **loading)
+        order = order_of(train_dataset)
+        train_loader = DataLoader(train_dataset, shuffle=order is None, sampler=order, **loading)
         # Fused, a step on a CPU takes a quarter of the time.
         optimizer = torch.optim.AdamW(optimized or parameter_groups(model, settings), fused=True)
         self.model: nn.Module

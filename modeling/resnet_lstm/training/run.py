@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import backbone_dtype, precision_name
-from ..features import ClipFile, FeatureCache, MapCache, View, clip_files, extract_features
+from ..features import ClipFile, FeatureCache, FeatureShards, MapCache, View, clip_files, extract_features
 from ..features.kept_clips import state_dict_sha256
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_decoding import probe_video
@@ -77,6 +77,22 @@ class Run:
             raise DatasetError(f"{self.folder.root}: its {split} split has no clip.")
         return clip_files(self.folder, split), [config.label2id[clip.label] for clip in clips]
 
+    def require_clips(self, what_for: str) -> None:
+        """Raise a `DatasetError` where the dataset is features, and no clip is there to be decoded."""
+        if isinstance(self.folder, FeatureShards):
+            raise DatasetError(f"{self.folder.root}: holds features and no clips. {what_for} needs a VideoFolder.")
+
+    def features(self, model: ResNetLSTMForVideoClassification) -> FeatureCache | FeatureShards:
+        """Where the features of a model's backbone, as its weights are now, are read: a cache, or the dataset itself.
+
+        Raises:
+            ValueError: The dataset is features that another backbone or processor has made.
+        """
+        if isinstance(self.folder, FeatureShards):
+            self.folder.check_made_by(model.resnet_lstm, self.processor, self.precision)
+            return self.folder
+        return self.feature_cache(model)
+
     def feature_cache(self, model: ResNetLSTMForVideoClassification) -> FeatureCache:
         """Where the features of a model's backbone, as its weights are now, are kept."""
         return FeatureCache(self.options.cache_dir, model.resnet_lstm, self.processor, self.precision)
@@ -85,11 +101,14 @@ class Run:
         self,
         labelled: Labelled,
         model: ResNetLSTMForVideoClassification,
-        cache: FeatureCache | MapCache,
+        cache: FeatureCache | FeatureShards | MapCache,
         views: list[View],
     ) -> Labelled:
         """The clips that are in a cache, after extracting those that were missing."""
         clips, labels = labelled
+        if isinstance(cache, FeatureShards):
+            cache.check_holds(views)
+            return labelled
         extract_features(
             model.resnet_lstm,
             self.processor,
@@ -110,7 +129,9 @@ class Run:
 
     def facts(self, model: ResNetLSTMForVideoClassification, clips: dict[str, list[ClipFile]]) -> dict[str, Any]:
         """What makes this run this run, beside its settings: a checkpoint of a run with other facts is refused."""
+        streamed = {"buffer_bytes": self.folder.buffer_bytes} if isinstance(self.folder, FeatureShards) else {}
         return {
+            **streamed,
             "backbone_is_frozen": model.resnet_lstm.backbone_is_frozen,
             "backbone_sha256": state_dict_sha256(model.resnet_lstm.backbone),
             "clips": {split: [clip.sha256 for clip in of_split] for split, of_split in clips.items()},

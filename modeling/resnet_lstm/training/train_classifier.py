@@ -123,6 +123,9 @@ def train_classifier(
         ),
     )
     run = Run(folder, processor, settings, options, accelerator)
+    tuning = tuning or TuningSettings()
+    if tuning.unfreeze != "none":
+        run.require_clips(f"unfreeze={tuning.unfreeze}")
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(output_of_run(output_dir, resume=options.resume, overwrite=options.overwrite))
@@ -130,7 +133,6 @@ def train_classifier(
         if options.report_to:
             accelerator.init_trackers("resnet-lstm", config={**asdict(settings), "split_scheme": folder.split_scheme})
         accelerator.print(describe(accelerator.device, run.precision), file=sys.stderr)
-        tuning = tuning or TuningSettings()
         trained = _train_and_write(run, build_model, output_dir, head or {}, base_model, train_baseline, tuning)
         if accelerator.is_main_process:
             write_texts(output_dir, texts or {})
@@ -168,7 +170,7 @@ def _train_and_write(
         baseline_model, _ = _train(run, build(baseline_head), baseline_dir, "baseline/")
     if run.folder.clips("test") and model.resnet_lstm.backbone_is_frozen:
         # All processes share this work; the scoring, which one of them does, then finds the features in the cache.
-        run.extracted(run.labelled_clips("test", model.config), model, run.feature_cache(model), [UNIFORM])
+        run.extracted(run.labelled_clips("test", model.config), model, run.features(model), [UNIFORM])
 
     report = baseline = None
     name = output_dir.resolve().name  # also of "."
@@ -236,7 +238,7 @@ def _score(run: Run, model: ResNetLSTMForVideoClassification, name: str) -> Eval
         model,
         run.processor,
         run.folder,
-        cache=run.feature_cache(model) if model.resnet_lstm.backbone_is_frozen else None,
+        cache=run.features(model) if model.resnet_lstm.backbone_is_frozen else None,
         batch_size=run.options.extraction_batch_size,
         num_workers=run.options.num_workers,
         model_name=name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..features import UNIFORM, FeaturesInMemory, training_views
+from ..features import UNIFORM, FeatureShards, FeaturesInMemory, training_views
 from ..feeding import default_num_workers
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .class_weights import class_weights
@@ -29,6 +29,8 @@ def train_model(
         output_dir: Where checkpoints go.
         log_prefix: Put before the names of the figures that trackers get.
     """
+    if not model.resnet_lstm.backbone_is_frozen:
+        run.require_clips("Training the backbone")
     train = _train_on_features if model.resnet_lstm.backbone_is_frozen else _train_on_clips
     return train(run, model, output_dir, log_prefix)
 
@@ -44,7 +46,7 @@ def grouped_features(
         read_views: How many views of a training clip are read; by default as the run's options say.
     """
     settings, options = run.settings, run.options
-    cache = run.feature_cache(model)
+    cache = run.features(model)
     views = training_views(options.num_views, settings.flip)
     clips = {}
     for split in run.splits:
@@ -52,11 +54,11 @@ def grouped_features(
         views_of_split = views if split == "train" or settings.refit else [UNIFORM]
         clips[split] = run.extracted(run.labelled_clips(split, model.config), model, cache, views_of_split)
     run.check_not_empty(clips)
-    in_memory = FeaturesInMemory(cache)
+    held = cache if isinstance(cache, FeatureShards) else FeaturesInMemory(cache)
     grouped = {}
     for split, (files, labels) in clips.items():
         views_of_split = views[:read_views] if split == "train" else [UNIFORM]
-        dataset = FeatureDataset(files, labels, in_memory, views_of_split, settings.seed)
+        dataset = FeatureDataset(files, labels, held, views_of_split, settings.seed)
         grouped[split] = GroupedFeatures(dataset, [run.group_of[clip.path] for clip in files])
     return grouped
 
