@@ -10,7 +10,9 @@ import argparse
 import errno
 import gc
 import logging
+import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from typing import NamedTuple
 PROGRAM = "resnet-lstm"
 USAGE_ERROR = 2
 INTERRUPTED = 130
+# Seconds in which a launcher has stopped all processes after one has ended.
+MOST_SECONDS_TO_STOP = 10
 
 
 class Command(NamedTuple):
@@ -98,10 +102,30 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ImportError, OSError, SafetensorError, ValueError, StrictDataclassError) as error:
+        _let_others_speak()
         print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             print("The disk is full. Make room and run it again: what was finished is kept.", file=sys.stderr)
         return USAGE_ERROR
+    except RuntimeError as error:
+        if not _is_of_another_process(error):
+            raise
+        # That one says why. What this one would say before it is stopped would only hide it.
+        time.sleep(MOST_SECONDS_TO_STOP)
+        print(f"error: another process of this run has ended: {printable_lines(str(error))}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _let_others_speak() -> None:
+    """Of the processes of one launch, which mostly fail alike, the first says why; meanwhile the others are stopped."""
+    time.sleep(min(int(os.environ.get("RANK", "0")), MOST_SECONDS_TO_STOP))
+
+
+def _is_of_another_process(error: RuntimeError) -> bool:
+    """Whether what failed is the exchange with another process of this launch."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or ("gloo" in str(error) and int(os.environ.get("WORLD_SIZE", "1")) > 1)
 
 
 def _overview() -> argparse.ArgumentParser:
