@@ -20,8 +20,10 @@ from typing import NamedTuple
 PROGRAM = "resnet-lstm"
 USAGE_ERROR = 2
 INTERRUPTED = 130
-# Seconds in which a launcher has stopped all processes after one has ended.
-MOST_SECONDS_TO_STOP = 10
+# Those that share their work with the other processes of a launch.
+IN_SEVERAL_PROCESSES = ("extract", "train", "evaluate")
+# Seconds in which a launcher has stopped all processes after one has ended, on a busy machine too.
+SECONDS_TO_STOP = 10
 
 
 class Command(NamedTuple):
@@ -98,6 +100,11 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(PlainFormatter("%(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in IN_SEVERAL_PROCESSES:
+            raise ValueError(
+                f"{os.environ['WORLD_SIZE']} processes: each would do all the work of `{name}` and write the same "
+                f"files. Start one; {', '.join(IN_SEVERAL_PROCESSES)} share their work."
+            )
         return int(command.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -111,14 +118,17 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
         if not _is_of_another_process(error):
             raise
         # That one says why. What this one would say before it is stopped would only hide it.
-        time.sleep(MOST_SECONDS_TO_STOP)
+        time.sleep(SECONDS_TO_STOP)
         print(f"error: another process of this run has ended: {printable_lines(str(error))}", file=sys.stderr)
         return USAGE_ERROR
 
 
 def _let_others_speak() -> None:
-    """Of the processes of one launch, which mostly fail alike, the first says why; meanwhile the others are stopped."""
-    time.sleep(min(int(os.environ.get("RANK", "0")), MOST_SECONDS_TO_STOP))
+    """Of the processes of a launch, which mostly fail alike, the first says why; meanwhile the others are stopped."""
+    rank = int(os.environ.get("RANK", "0"))
+    if rank:
+        # The others one after another, should the first be well.
+        time.sleep(SECONDS_TO_STOP + min(rank - 1, 2 * SECONDS_TO_STOP))
 
 
 def _is_of_another_process(error: RuntimeError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 
 def create_accelerator(**kwargs: Any) -> Accelerator:
@@ -18,3 +18,20 @@ def create_accelerator(**kwargs: Any) -> Accelerator:
         **kwargs: Those of `Accelerator`.
     """
     return Accelerator(cpu=not torch.accelerator.is_available(), **kwargs)
+
+
+def own_share() -> slice:
+    """Which of a list's items are this process's: those of all processes of the run are the list."""
+    state = PartialState()
+    return slice(state.process_index, None, state.num_processes)
+
+
+def add_up(tensor: torch.Tensor) -> None:
+    """Replace a tensor by its sum over all processes of the run, all of which must make this call."""
+    state = PartialState()
+    if state.num_processes > 1:
+        # Some backends know tensors of their own device alone.
+        total = tensor.to(state.device)
+        torch.distributed.all_reduce(total)
+        if total is not tensor:
+            tensor.copy_(total)

@@ -1,7 +1,7 @@
 """A batch that processes share is learned from as if one process had all of it.
 
-Each has an equal part. A mean of the parts' means would be another: classes weigh differently, and the last batch of an
-epoch is filled up with clips that have been there, so that the parts are equal.
+Each has an equal part. The mean of the parts' means would be another: classes weigh differently, and the last batch of
+an epoch is filled up with clips that have been there, so that the parts are equal.
 """
 
 from __future__ import annotations
