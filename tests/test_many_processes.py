@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 
 from conftest import build_tiny_model, make_tiny_processor
+from resnet_lstm.accelerator import create_accelerator
 from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_folder import Entry, write_video_folder
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
-ACCELERATE = (*ACCELERATE, "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
+ACCELERATE = (
+    *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+)
 
 # Starts the command, in the second process so that its files may not grow beyond a few bytes.
 RANK_FAILS = """
@@ -196,3 +199,10 @@ def test_a_command_that_does_not_share_its_work_is_refused_in_several_processes(
     run = launched((), "predict", model_of_clips, "clip.mp4", check=False, WORLD_SIZE="2", RANK="0")
     assert run.returncode == 2
     assert run.stderr.startswith("error: 2 processes: each would do all the work of `predict`")
+
+
+@pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED"])
+def test_what_cuts_models_into_parts_is_refused(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match=f"launched with {name}"):
+        patch.setenv(f"ACCELERATE_USE_{name}", "true")
+        create_accelerator()

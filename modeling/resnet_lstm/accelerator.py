@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
+
+
+# What `accelerate launch` says of it in the environment.
+_CUT_MODELS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
 
 def create_accelerator(**kwargs: Any) -> Accelerator:
@@ -16,7 +21,16 @@ def create_accelerator(**kwargs: Any) -> Accelerator:
 
     Args:
         **kwargs: Those of `Accelerator`.
+
+    Raises:
+        ValueError: The launcher shall cut the model into parts.
     """
+    for name in _CUT_MODELS:
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false") == "true":
+            raise ValueError(
+                f"launched with {name}: it cuts models that are too large for one device, and this one fits many times "
+                "over. Launch with --multi_gpu alone: each process then has a whole model and a part of the clips."
+            )
     return Accelerator(cpu=not torch.accelerator.is_available(), **kwargs)
 
 

@@ -140,7 +140,7 @@ class FoldSums:
         clips = self.scored()
         if without is not None:
             clips = clips[clips.folds != without]
-        return ClassMoments.of(clips.features, clips.labels, clips.groups)
+        return ClassMoments.of(clips.features, clips.labels, clips.groups.tolist())
 
     def _keep(self, clips: Rows) -> None:
         if self._of_fold:
