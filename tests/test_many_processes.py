@@ -202,7 +202,7 @@ def test_a_command_that_does_not_share_its_work_is_refused_in_several_processes(
 
 
 @pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED"])
-def test_what_cuts_models_into_parts_is_refused(name: str) -> None:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match=f"launched with {name}"):
-        patch.setenv(f"ACCELERATE_USE_{name}", "true")
+def test_what_cuts_models_into_parts_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(ValueError, match=f"launched with {name}"):
         create_accelerator()

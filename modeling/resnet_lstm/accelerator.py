@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 
-
 # What `accelerate launch` says of it in the environment.
 _CUT_MODELS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
@@ -28,8 +27,8 @@ def create_accelerator(**kwargs: Any) -> Accelerator:
     for name in _CUT_MODELS:
         if os.environ.get(f"ACCELERATE_USE_{name}", "false") == "true":
             raise ValueError(
-                f"launched with {name}: it cuts models that are too large for one device, and this one fits many times "
-                "over. Launch with --multi_gpu alone: each process then has a whole model and a part of the clips."
+                f"launched with {name}: it cuts a model that is too large for one device, and this one is not. Launch "
+                "with --multi_gpu alone: each process then has a whole model and a part of the clips."
             )
     return Accelerator(cpu=not torch.accelerator.is_available(), **kwargs)
 

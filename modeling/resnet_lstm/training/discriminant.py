@@ -36,7 +36,6 @@ DEFAULT_SHRINKAGE = 0.9
 NUM_FOLDS = 5
 # A class that was not trained on is never predicted.
 ABSENT = -1e4
-_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,7 @@ def fit_by_cross_validation(
     """
     folds = group_folds(labels, groups, seed)
     sums = FoldSums(features.shape[1], num_labels, int(folds.max()) + 1, num_scored)
-    for start in range(0, len(labels), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        sums.add(features[part], labels[part], groups[part], folds[part])
+    sums.add(features, labels, groups, folds)
     fit, without_fold = fit_by_sums(sums)
     logits, distances = without_fold.score(features, labels, folds)
     return replace(fit, labels=labels, held_out_logits=logits, held_out_distances=distances)

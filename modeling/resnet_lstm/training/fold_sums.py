@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,16 +46,17 @@ class Rows:
 
     def __getitem__(self, chosen: np.ndarray | slice) -> Rows:
         features = self.features[chosen if isinstance(chosen, slice) else torch.from_numpy(chosen)]
-        return Rows(features, *(each[chosen] for each in (self.labels, self.groups, self.folds, self.digests)))
+        return Rows(features, *(fact[chosen] for fact in self.facts()))
+
+    def facts(self) -> tuple[np.ndarray, ...]:
+        """All but the features."""
+        return self.labels, self.groups, self.folds, self.digests
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
         """Those of all parts."""
-        arrays = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("labels", "groups", "folds", "digests")
-        )
-        return cls(torch.cat([part.features for part in parts]), *arrays)
+        facts = (np.concatenate(facts) for facts in zip(*(part.facts() for part in parts), strict=True))
+        return cls(torch.cat([part.features for part in parts]), *facts)
 
 
 def most_rows(num_features: int, num_scored: int = NUM_SCORED) -> int:
@@ -88,6 +89,7 @@ class FoldSums:
         self._of_fold: list[ClassSums] = []  # none as long as all clips are kept
         self._kept: list[Rows] = []
         self._highest_kept = np.uint64(2**64 - 1)
+        self._room = torch.empty(0, num_features)
 
     def add(self, features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], folds: np.ndarray) -> None:
         """Add clips.
@@ -98,6 +100,11 @@ class FoldSums:
             groups: `[N]`, the source each was cut from.
             folds: `[N]`, from 0 to F - 1; clips of one group are of one fold.
         """
+        if len(labels) > _CHUNK:
+            for start in range(0, len(labels), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                self.add(features[part], labels[part], groups[part], folds[part])
+            return
         rows = features.detach().cpu().float().contiguous()
         clips = Rows(rows, np.asarray(labels), np.asarray(groups), np.asarray(folds), _digests(rows))
         self.num_clips += len(clips)
@@ -143,11 +150,24 @@ class FoldSums:
         return ClassMoments.of(clips.features, clips.labels, clips.groups.tolist())
 
     def _keep(self, clips: Rows) -> None:
-        if self._of_fold:
+        if not self._of_fold:
+            self._kept.append(clips)
+            return
+        kept = self._kept[0]
+        clips = clips[clips.digests <= self._highest_kept]
+        if len(kept) + len(clips) > len(self._room):
+            kept = self._in_room(self.scored())
             clips = clips[clips.digests <= self._highest_kept]
-        self._kept.append(clips)
-        if self._of_fold and sum(map(len, self._kept)) > self.num_scored + max(self.num_scored // 4, _CHUNK):
-            self._highest_kept = self.scored().digests[-1]
+        end = len(kept) + len(clips)
+        self._room[len(kept) : end] = clips.features
+        facts = (np.concatenate(pair) for pair in zip(kept.facts(), clips.facts(), strict=True))
+        self._kept = [Rows(self._room[:end], *facts)]
+
+    def _in_room(self, kept: Rows) -> Rows:
+        """Clips whose features are moved to where those of later ones find room behind them."""
+        self._highest_kept = kept.digests[-1]
+        self._room[: len(kept)] = kept.features
+        return replace(kept, features=self._room[: len(kept)])
 
     def _begin_sums(self) -> None:
         self._of_fold = [ClassSums(self.num_features, self.num_labels, self.device) for _ in range(self.num_folds)]
@@ -155,7 +175,9 @@ class FoldSums:
             for start in range(0, len(clips), _CHUNK):
                 self._sum_up(clips[start : start + _CHUNK])
         if self._kept:
-            self._highest_kept = self.scored().digests[-1]
+            # Made once: rows that are kept as they come would leave holes between what else comes and goes.
+            self._room = torch.empty(self.num_scored + max(self.num_scored // 4, _CHUNK), self.num_features)
+            self._kept = [self._in_room(self.scored())]
 
     def _sum_up(self, clips: Rows, features: torch.Tensor | None = None) -> None:
         features = clips.features if features is None else features
