@@ -34,6 +34,15 @@ from resnet_lstm_command import main
 sys.exit(main())
 """
 
+# Starts the command where so few clips as these are many.
+MANY_CLIPS = """
+import sys
+from resnet_lstm.training import fold_sums, frozen_backbone
+from resnet_lstm_command import main
+fold_sums.most_rows = frozen_backbone.most_rows = lambda *sizes: 10
+sys.exit(main())
+"""
+
 
 def launched(
     launcher: tuple[str, ...], *arguments: object, check: bool = True, script: Path | None = None, **variables: str
@@ -131,10 +140,10 @@ def by_one_process(
     return training.root / "one"
 
 
-def assert_trained_alike(one: Path, two: Path, log: str = "training_log.jsonl") -> None:
+def assert_trained_alike(one: Path, two: Path, log: str = "training_log.jsonl", relative: float = 1e-5) -> None:
     """The loss curves of two runs, and what their models say of the test clips, are the same."""
     for of_one, of_two in zip(curve(one / log), curve(two / log), strict=True):
-        assert of_one == pytest.approx(of_two, rel=1e-5)
+        assert of_one == pytest.approx(of_two, rel=relative)
     assert figures(one) == figures(two)
 
 
@@ -160,6 +169,15 @@ def test_a_run_goes_on_with_another_number_of_processes(training: Training, by_o
     assert not (training.root / "broken" / "config.json").exists()
     training("broken", (), *FROZEN, "--resume")
     assert_trained_alike(by_one_process, training.root / "broken")
+
+
+def test_two_processes_fit_the_classifier_to_sums_of_which_each_gathers_a_part(
+    training: Training, by_one_process: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "many_clips.py"
+    script.write_text(MANY_CLIPS)
+    launched(TORCHRUN, *training.arguments("two", *FROZEN), script=script)
+    assert_trained_alike(by_one_process, training.root / "two", relative=1e-4)
 
 
 def test_what_all_processes_stumble_over_is_said_once(training: Training) -> None:
