@@ -242,6 +242,7 @@ def _fits_without_fold(sums: FoldSums) -> dict[float, FitsWithoutFold]:
             fits.classifiers.append(solver.classifier(shrinkage))
             fits.spreads.append(solver.spread(shrinkage))
             fits.known.append(np.isin(np.arange(sums.num_labels), solver.moments.labels))
+        del solver  # before there is another of its size
     return by_shrinkage
 
 

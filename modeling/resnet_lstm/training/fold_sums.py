@@ -137,7 +137,7 @@ class FoldSums:
             return kept
         order = np.argsort(kept.digests, kind="stable")
         kept = kept[order[: self.num_scored] if self._of_fold else order]
-        self._kept = [kept]
+        self._kept, self._room = [kept], self._room[:0].clone()
         return kept
 
     def moments(self, without: int | None = None) -> ClassMoments:
@@ -166,6 +166,8 @@ class FoldSums:
     def _in_room(self, kept: Rows) -> Rows:
         """Clips whose features are moved to where those of later ones find room behind them."""
         self._highest_kept = kept.digests[-1]
+        # In one piece: rows that are kept as they come would leave holes between what else comes and goes.
+        self._room = torch.empty(self.num_scored + max(self.num_scored // 4, _CHUNK), self.num_features)
         self._room[: len(kept)] = kept.features
         return replace(kept, features=self._room[: len(kept)])
 
@@ -175,8 +177,6 @@ class FoldSums:
             for start in range(0, len(clips), _CHUNK):
                 self._sum_up(clips[start : start + _CHUNK])
         if self._kept:
-            # Made once: rows that are kept as they come would leave holes between what else comes and goes.
-            self._room = torch.empty(self.num_scored + max(self.num_scored // 4, _CHUNK), self.num_features)
             self._kept = [self._in_room(self.scored())]
 
     def _sum_up(self, clips: Rows, features: torch.Tensor | None = None) -> None:
