@@ -10,7 +10,9 @@ import argparse
 import errno
 import gc
 import logging
+import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
@@ -18,6 +20,10 @@ from typing import NamedTuple
 PROGRAM = "resnet-lstm"
 USAGE_ERROR = 2
 INTERRUPTED = 130
+# Those that share their work with the other processes of a launch.
+IN_SEVERAL_PROCESSES = ("extract", "train", "evaluate")
+# Seconds in which a launcher has stopped all processes after one has ended, on a busy machine too.
+SECONDS_TO_STOP = 10
 
 
 class Command(NamedTuple):
@@ -94,14 +100,42 @@ def run_command(name: str, arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(PlainFormatter("%(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and name not in IN_SEVERAL_PROCESSES:
+            raise ValueError(
+                f"{os.environ['WORLD_SIZE']} processes: each would do all the work of `{name}` and write the same "
+                f"files. Start one; {', '.join(IN_SEVERAL_PROCESSES)} share their work."
+            )
         return int(command.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ImportError, OSError, SafetensorError, ValueError, StrictDataclassError) as error:
+        _let_others_speak()
         print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             print("The disk is full. Make room and run it again: what was finished is kept.", file=sys.stderr)
         return USAGE_ERROR
+    except RuntimeError as error:
+        if not _is_of_another_process(error):
+            raise
+        # That one says why. What this one would say before it is stopped would only hide it.
+        time.sleep(SECONDS_TO_STOP)
+        print(f"error: another process of this run has ended: {printable_lines(str(error))}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _let_others_speak() -> None:
+    """Of the processes of a launch, which mostly fail alike, the first says why; meanwhile the others are stopped."""
+    rank = int(os.environ.get("RANK", "0"))
+    if rank:
+        # The others one after another, should the first be well.
+        time.sleep(SECONDS_TO_STOP + min(rank - 1, 2 * SECONDS_TO_STOP))
+
+
+def _is_of_another_process(error: RuntimeError) -> bool:
+    """Whether what failed is the exchange with another process of this launch."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or ("gloo" in str(error) and int(os.environ.get("WORLD_SIZE", "1")) > 1)
 
 
 def _overview() -> argparse.ArgumentParser:

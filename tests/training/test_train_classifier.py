@@ -204,13 +204,6 @@ def test_a_tuning_that_was_killed_resumes_to_the_same_weights(train: Train, unfr
     assert not (train.root / "broken" / "tuning").exists()
 
 
-def test_two_processes_tune_one_model(train: Train) -> None:
-    options = ("--num_train_epochs", "1", "--unfreeze", "last_stage", "--tuning_learning_rate", "0.01")
-    run = train("model", *options, launcher=TORCHRUN)
-    assert run.stdout.count("unfreeze: last_stage") == 1
-    assert train.metrics("model")["clips"] == 4
-
-
 def test_two_processes_train_one_model(train: Train) -> None:
     run = train("model", "--num_train_epochs", "3", "--no_baseline", launcher=TORCHRUN)
     assert run.stdout.count("trained 3 epochs") == 1

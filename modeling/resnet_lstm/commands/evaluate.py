@@ -20,6 +20,7 @@ import argparse
 from pathlib import Path
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from ..accelerator import create_accelerator
 from ..data import SPLITS, DatasetError, VideoFolder
 from ..device_precision import precision_name
 from ..evaluation.evaluate_model import evaluate_model
@@ -86,6 +87,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, and print a summary."""
+    # First of all: it gives each of several processes its own GPU.
+    accelerator = create_accelerator()
+    if accelerator.num_processes > 1 and (args.test_time or args.timeline):
+        raise ValueError("--test-time and --timeline take times, or one long video: start one process for them.")
     model, processor = load_for(args)
     folder = open_clips_or_features(args)
     if isinstance(folder, FeatureShards) and (args.test_time or args.timeline or args.no_cache):
@@ -99,17 +104,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     cache = _cache(args, folder, model, processor)
     name = Path(args.model).name
-    report = evaluate_model(model, processor, folder, args.split, cache=cache, model_name=name, **feeding)
+    report = evaluate_model(
+        model, processor, folder, args.split, cache=cache, model_name=name, distributed=True, **feeding
+    )
     if args.timeline:
         unknown = unknown_clips(args.unknown, folder.labels) if args.unknown else []
         videos = join_clips(known_clips(folder, args.split), unknown, args.cache_dir, seed=args.seed)
         localisation = evaluate_timelines(model, processor, videos, clip_accuracy=report.metrics.top1, fps=args.fps)
         localisation.write(args.output)
         print(localisation.summary())
-    else:
+    elif accelerator.is_main_process:
         report.write(args.output)
         print(report.summary())
-    print(f"\nfigures and pictures: {args.output}")
+    accelerator.print(f"\nfigures and pictures: {args.output}")
+    # A process that ends while it is still connected may take another one down with it.
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
     return 0
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from ..data.leakage import check_leakage
@@ -34,8 +36,9 @@ def evaluate_model(
     batch_size: int | None = None,
     num_workers: int | None = None,
     model_name: str = "resnet-lstm",
+    distributed: bool = False,
 ) -> EvaluationReport:
-    """Score a model on a split of a dataset, in this process alone.
+    """Score a model on a split of a dataset.
 
     Args:
         model: The model.
@@ -47,6 +50,8 @@ def evaluate_model(
         batch_size: Clips that pass the backbone together, by default as the device wants it.
         num_workers: How many decode ahead.
         model_name: The model's name in the report.
+        distributed: Share the clips with the other processes of the run, all of which must make this call; each
+            clip counts once, and all return the same report.
 
     Raises:
         DatasetError: The split has no clip, none that can be decoded, or a class that the model does not know.
@@ -54,9 +59,11 @@ def evaluate_model(
     clips = scorable_clips(model, folder, split)
     label2id = model.config.label2id
     files = clip_files(folder, split)
+    state = PartialState() if distributed else None
+    share = files if state is None else files[state.process_index :: state.num_processes]
     altered: dict[str, LogitsOfPath] = {}
     if cache is None:
-        logits_of_path = _logits_from_clips(model, processor, files, batch_size, num_workers)
+        logits_of_path = _logits_from_clips(model, processor, share, batch_size, num_workers)
     else:
         if isinstance(cache, FeatureCache):
             extract_features(
@@ -67,10 +74,14 @@ def evaluate_model(
                 [UNIFORM],
                 batch_size=batch_size,
                 num_workers=num_workers,
-                distributed=False,
+                distributed=distributed,
             )
-        logits_of_path = _logits_from_features(model, files, cache)
-        altered = _altered_logits(model, files, cache)
+        logits_of_path = _logits_from_features(model, share, cache)
+        altered = _altered_logits(model, share, cache)
+    if state is not None:
+        # By path: whoever scored a clip, it counts once.
+        logits_of_path = _of_all_processes(logits_of_path)
+        altered = {way: _of_all_processes(of_share) for way, of_share in altered.items()}
     scored = [(clip, file) for clip, file in zip(clips, files, strict=True) if file.path in logits_of_path]
     if not scored:
         raise DatasetError(f"{folder.root}: no clip of its {split} split can be decoded.")
@@ -90,6 +101,11 @@ def evaluate_model(
             way: np.stack([logits_of_path[file.path] for _, file in scored]) for way, logits_of_path in altered.items()
         },
     )
+
+
+def _of_all_processes(logits_of_path: LogitsOfPath) -> LogitsOfPath:
+    shares: list[LogitsOfPath] = gather_object([logits_of_path])
+    return {path: logits for share in shares for path, logits in share.items()}
 
 
 def scorable_clips(model: ResNetLSTMForVideoClassification, folder: VideoFolder, split: str) -> list[Clip]:

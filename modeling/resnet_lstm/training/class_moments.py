@@ -48,7 +48,7 @@ class ClassMoments:
         residuals = features.clone()
         for label in present:
             members = torch.from_numpy(np.flatnonzero(labels == label))
-            means.append(features[members].mean(dim=0))
+            means.append(features[members].double().mean(dim=0).to(features.dtype))
             residuals[members] -= means[-1]
             num_groups.append(len(np.unique(group_names[labels == label])))
         residuals /= len(features) ** 0.5
@@ -90,9 +90,9 @@ class ClassMoments:
         """
         variances, directions = self.principal_directions(NUM_KEPT_DIRECTIONS)
         statistics = ClassStatistics(self.means.shape[1], num_labels, len(directions))
-        statistics.means[self.labels] = self.means
-        statistics.num_groups[self.labels] = self.num_groups
-        statistics.num_clips[self.labels] = self.num_clips
+        statistics.means[self.labels] = self.means.float().cpu()
+        statistics.num_groups[self.labels] = self.num_groups.float().cpu()
+        statistics.num_clips[self.labels] = self.num_clips.float().cpu()
         statistics.directions.copy_(variances.sqrt()[:, None] * directions)
         statistics.mean_variance.fill_(self.mean_variance)
         statistics.covariance_clips.fill_(self.covariance_clips)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import log_probabilities
 from ..known_score import NUM_DIRECTIONS, squared_distances
 from .class_moments import ClassMoments
+from .fold_sums import NUM_SCORED, FoldSums
 
 # How many groups the mean of all classes counts for, as an estimate of the mean of one.
 PRIOR_GROUPS = 2.0
@@ -101,8 +102,53 @@ class DiscriminantFit:
     held_out_distances: np.ndarray
 
 
+@dataclass(frozen=True)
+class FitsWithoutFold:
+    """Of each fold the fit to all others, its logits as sure as those of the fit to all.
+
+    Attributes:
+        num_labels: L.
+        classifiers: F of them; none where nothing can be held out.
+        spreads: F.
+        known: F times `[L]`, which classes the others have clips of.
+    """
+
+    num_labels: int
+    classifiers: list[LinearClassifier]
+    spreads: list[Spread]
+    known: list[np.ndarray]
+
+    def score(self, features: torch.Tensor, labels: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits `[N, L]` and distances `[N]` of clips, each by the fit without its fold; NaN where there is none.
+
+        Args:
+            features: `[N, H]`.
+            labels: `[N]`.
+            folds: `[N]`.
+        """
+        distances = np.full(len(labels), np.nan)
+        logits = np.full((len(labels), self.num_labels), np.nan)
+        for fold, (classifier, spread, known) in enumerate(
+            zip(self.classifiers, self.spreads, self.known, strict=True)
+        ):
+            chosen = np.flatnonzero((folds == fold) & known[labels])
+            of_fold = features[torch.from_numpy(chosen)]
+            logits[chosen] = classifier(of_fold).numpy()
+            distances[chosen] = spread.squared_distances(of_fold).numpy()
+        return logits, distances
+
+    def divided_by(self, temperature: float) -> FitsWithoutFold:
+        """The fits whose logits are those of these divided by a number."""
+        return replace(self, classifiers=[classifier.divided_by(temperature) for classifier in self.classifiers])
+
+
 def fit_by_cross_validation(
-    features: torch.Tensor, labels: np.ndarray, groups: Sequence[str], num_labels: int, seed: int = 0
+    features: torch.Tensor,
+    labels: np.ndarray,
+    groups: Sequence[str],
+    num_labels: int,
+    seed: int = 0,
+    num_scored: int = NUM_SCORED,
 ) -> DiscriminantFit:
     """Fit a discriminant, its shrinkage and temperature chosen by the cross entropy on groups that were held out.
 
@@ -112,62 +158,92 @@ def fit_by_cross_validation(
         groups: `[N]`.
         num_labels: L.
         seed: Of the folds.
+        num_scored: How many of the clips choose, where there are more than `most_rows`.
     """
-    held_out = {shrinkage: np.full((len(labels), num_labels), np.nan) for shrinkage in SHRINKAGES}
-    distances = {shrinkage: np.full(len(labels), np.nan) for shrinkage in SHRINKAGES}
+    folds = group_folds(labels, groups, seed)
+    sums = FoldSums(features.shape[1], num_labels, int(folds.max()) + 1, num_scored)
+    sums.add(features, labels, groups, folds)
+    fit, without_fold = fit_by_sums(sums)
+    logits, distances = without_fold.score(features, labels, folds)
+    return replace(fit, labels=labels, held_out_logits=logits, held_out_distances=distances)
+
+
+def group_folds(labels: np.ndarray, groups: Sequence[str] | np.ndarray, seed: int = 0) -> np.ndarray:
+    """The fold of each clip, `[N]`: all of a group are of one, and each has near the same classes. It may be but one.
+
+    Args:
+        labels: `[N]`.
+        groups: `[N]`.
+        seed: Of their order.
+    """
+    folds = np.zeros(len(labels), dtype=np.int64)
     num_folds = min(NUM_FOLDS, len(set(groups)), int(np.bincount(labels).max()))
     if num_folds > 1:
-        folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             # That a class has fewer clips than there are folds is what this is made for.
             warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            split = list(folds.split(np.zeros(len(labels)), labels, groups))
-        for train, test in split:
-            known = test[np.isin(labels[test], labels[train])]
-            moments = ClassMoments.of(features[train], labels[train], [groups[index] for index in train])
-            solver = DiscriminantSolver(moments, num_labels)
-            for shrinkage in SHRINKAGES:
-                held_out[shrinkage][known] = solver.classifier(shrinkage)(features[known]).numpy()
-                distances[shrinkage][known] = solver.spread(shrinkage).squared_distances(features[known]).numpy()
-    scored = np.flatnonzero(~np.isnan(held_out[SHRINKAGES[0]][:, 0]))
-    moments = ClassMoments.of(features, labels, groups)
-    solver = DiscriminantSolver(moments, num_labels)
-    if not len(scored):
-        classifier = solver.classifier(DEFAULT_SHRINKAGE)
+            for fold, (_, members) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
+                folds[members] = fold
+    return folds
+
+
+def fit_by_sums(sums: FoldSums) -> tuple[DiscriminantFit, FitsWithoutFold]:
+    """As `fit_by_cross_validation`, of clips of which all that is known are sums, and some of them to score.
+
+    Args:
+        sums: Of all clips.
+
+    Returns:
+        The fit, whose labels, held-out logits and distances are those of the clips that were scored, in their order;
+        and those without a fold.
+    """
+    clips = sums.scored()
+    by_shrinkage = _fits_without_fold(sums)
+    solver = DiscriminantSolver(sums.moments(), sums.num_labels)
+    least, best, temperature = np.inf, DEFAULT_SHRINKAGE, 0.0
+    for shrinkage, fits in by_shrinkage.items():
+        logits, _ = fits.score(clips.features, clips.labels, clips.folds)
+        scored = np.flatnonzero(~np.isnan(logits[:, 0]))
+        if len(scored):
+            logits, labels = logits[scored], clips.labels[scored]
+            # First to the scale of one, where the search for a temperature begins.
+            scale = np.std(logits[logits > ABSENT / 2]) or 1.0
+            divisor = scale * fit_temperature(logits / scale, labels)
+            cross_entropy = -log_probabilities(logits / divisor)[np.arange(len(scored)), labels].mean()
+            if cross_entropy < least:
+                least, best, temperature = cross_entropy, shrinkage, divisor
+    classifier = solver.classifier(best)
+    if not temperature:
         # Nothing tells how sure to be: not very.
-        present = np.isin(np.arange(num_labels), labels)
-        deviation = float(classifier(features)[:, torch.from_numpy(present)].std()) or 1.0
-        return DiscriminantFit(
-            classifier.divided_by(deviation),
-            solver.spread(DEFAULT_SHRINKAGE),
-            moments,
-            DEFAULT_SHRINKAGE,
-            deviation,
-            labels,
-            held_out[DEFAULT_SHRINKAGE],
-            distances[DEFAULT_SHRINKAGE],
-        )
-
-    def cross_entropy(logits: np.ndarray) -> float:
-        return float(-log_probabilities(logits)[np.arange(len(scored)), labels[scored]].mean())
-
-    calibrated, temperatures = {}, {}
-    for shrinkage, logits in held_out.items():
-        # First to the scale of one, where the search for a temperature begins.
-        scale = np.std(logits[scored][logits[scored] > ABSENT / 2]) or 1.0
-        temperatures[shrinkage] = scale * fit_temperature(logits[scored] / scale, labels[scored])
-        calibrated[shrinkage] = logits / temperatures[shrinkage]
-    best = min(SHRINKAGES, key=lambda shrinkage: cross_entropy(calibrated[shrinkage][scored]))
-    return DiscriminantFit(
-        solver.classifier(best).divided_by(temperatures[best]),
-        solver.spread(best),
-        moments,
-        best,
-        temperatures[best],
-        labels,
-        calibrated[best],
-        distances[best],
+        present = np.isin(np.arange(sums.num_labels), solver.moments.labels)
+        temperature = float(classifier(clips.features)[:, torch.from_numpy(present)].std()) or 1.0
+    without_fold = by_shrinkage[best].divided_by(temperature)
+    held_out_logits, held_out_distances = without_fold.score(clips.features, clips.labels, clips.folds)
+    fit = DiscriminantFit(
+        classifier=classifier.divided_by(temperature),
+        spread=solver.spread(best),
+        moments=solver.moments,
+        shrinkage=best,
+        temperature=temperature,
+        labels=clips.labels,
+        held_out_logits=held_out_logits,
+        held_out_distances=held_out_distances,
     )
+    return fit, without_fold
+
+
+def _fits_without_fold(sums: FoldSums) -> dict[float, FitsWithoutFold]:
+    """For each shrinkage the fits without one fold each; none where there is but one fold."""
+    by_shrinkage = {shrinkage: FitsWithoutFold(sums.num_labels, [], [], []) for shrinkage in SHRINKAGES}
+    for fold in range(sums.num_folds if sums.num_folds > 1 else 0):
+        solver = DiscriminantSolver(sums.moments(without=fold), sums.num_labels)
+        for shrinkage, fits in by_shrinkage.items():
+            fits.classifiers.append(solver.classifier(shrinkage))
+            fits.spreads.append(solver.spread(shrinkage))
+            fits.known.append(np.isin(np.arange(sums.num_labels), solver.moments.labels))
+        del solver  # before there is another of its size
+    return by_shrinkage
 
 
 def fit_discriminant(
@@ -206,8 +282,9 @@ class DiscriminantSolver:
         """The discriminant of one shrinkage, between 0 and 1; its logits are log densities, all classes as likely."""
         weight, bias = torch.zeros(self.num_labels, self.means.shape[1]), torch.full((self.num_labels,), ABSENT)
         directions = self._solve(shrinkage)  # [P, H]
-        weight[self.moments.labels] = directions
-        bias[self.moments.labels] = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
+        weight[self.moments.labels] = directions.float().cpu()
+        of_classes = -directions @ self.centre - (self.means * directions).sum(dim=1) / 2
+        bias[self.moments.labels] = of_classes.float().cpu()
         return LinearClassifier(weight, bias)
 
     def spread(self, shrinkage: float) -> Spread:
@@ -215,7 +292,8 @@ class DiscriminantSolver:
         variances, directions = self._principal_directions  # [K], [K, H]
         ridge, kept = shrinkage * self.mean_variance, (1 - shrinkage) * variances
         # By Woodbury's identity, what the inverse of `ridge + kept` leaves of the inverse of `ridge` alone.
-        return Spread(self.centre, (kept / (ridge + kept)).sqrt()[:, None] * directions)
+        directions = (kept / (ridge + kept)).sqrt()[:, None] * directions
+        return Spread(self.centre.float().cpu(), directions.float().cpu())
 
     @cached_property
     def _principal_directions(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..accelerator import add_up, own_share
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..evaluation.metrics import compute_metrics
 from ..features import View
@@ -18,7 +19,8 @@ from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from .datasets import FeatureDataset
-from .discriminant import DiscriminantFit, fit_by_cross_validation
+from .discriminant import DiscriminantFit, fit_by_cross_validation, fit_by_sums, group_folds
+from .fold_sums import FoldSums, most_rows
 from .loop import TrainingLoop, TrainingResult
 
 BATCH_SIZE = 64
@@ -135,32 +137,72 @@ def _head_state(model: ResNetLSTMForVideoClassification) -> dict[str, torch.Tens
 
 @torch.no_grad()
 def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatures) -> DiscriminantFit:
-    """Set the statistics of the features and the classifier that reads them, and the dataset's logit corrections."""
-    dataset, base, device = train.dataset, model.resnet_lstm, model.device
-    total = square_total = torch.zeros(model.config.hidden_size, dtype=torch.float64)
-    num_frames = 0
-    for frame_features in _batches(dataset, dataset.views):
-        magnitudes = base.magnitudes(frame_features.to(device)).flatten(0, 1).double().cpu()  # [B * T, H]
-        total = total + magnitudes.sum(dim=0)
-        square_total = square_total + (magnitudes**2).sum(dim=0)
-        num_frames += len(magnitudes)
-    mean = total / num_frames
-    base.set_feature_statistics(mean.float(), (square_total / num_frames - mean**2).clamp_min(0).float())
+    """Set the statistics of the features and the classifier that reads them, and the dataset's logit corrections.
 
-    features = torch.cat(
-        [
-            base.normalised(base.magnitudes(frame_features.to(device))).mean(dim=1).cpu()
-            for frame_features in _batches(dataset, dataset.views)
-        ]
-    )  # [N * V, H]
-    num_views = len(dataset.views)
+    Of many clips the features are not kept, and each process reads a part of them; all must make this call.
+    """
+    dataset, base, device = train.dataset, model.resnet_lstm, model.device
+    num_views, num_labels = len(dataset.views), model.config.num_labels
+    rows = [(clip.sha256, view) for clip in dataset.clips for view in dataset.views]
+    is_shared = len(rows) > most_rows(model.config.hidden_size)
+    share = np.arange(len(rows))[own_share() if is_shared else slice(None)]
+    totals = torch.zeros(2, model.config.hidden_size, dtype=torch.float64)
+    num_frames = torch.zeros(1, dtype=torch.float64)
+    for _, frame_features in _batches(dataset, rows, share):
+        magnitudes = base.magnitudes(frame_features.to(device)).flatten(0, 1).double().cpu()  # [B * T, H]
+        totals += torch.stack([magnitudes.sum(dim=0), (magnitudes**2).sum(dim=0)])
+        num_frames += len(magnitudes)
+    if is_shared:
+        add_up(totals)
+        add_up(num_frames)
+    mean, square_mean = totals / num_frames
+    base.set_feature_statistics(mean.float(), (square_mean - mean**2).clamp_min(0).float())
+
+    def read() -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        for indices, frame_features in _batches(dataset, rows, share):
+            yield indices, base.normalised(base.magnitudes(frame_features.to(device))).mean(dim=1)  # [B, H]
+
     labels = np.repeat(np.array(dataset.labels), num_views)
-    groups = [group for group in train.groups for _ in range(num_views)]
-    fit = fit_by_cross_validation(features, labels, groups, model.config.num_labels, dataset.seed)
+    groups = np.repeat(np.array(train.groups), num_views)
+    corrections = torch.zeros(len(rows), num_labels)
+    if is_shared:
+        fit, held_out = _fit_to_shares(read, labels, groups, num_labels, dataset.seed, device)
+        for indices, features in read():
+            corrections[indices] = held_out(indices, features.cpu()) - fit.classifier(features.cpu())
+        add_up(corrections)
+    else:
+        features = torch.cat([features.cpu() for _, features in read()])  # [N * V, H]
+        fit = fit_by_cross_validation(features, labels, groups.tolist(), num_labels, dataset.seed)
+        corrections = torch.from_numpy(fit.held_out_logits).float() - fit.classifier(features)
     model.set_classifier(fit.classifier.weight, fit.classifier.bias)
-    corrections = torch.from_numpy(fit.held_out_logits).float() - fit.classifier(features)  # [N * V, L]
     dataset.logit_corrections = corrections.nan_to_num(0.0).unflatten(0, (-1, num_views))
     return fit
+
+
+def _fit_to_shares(
+    read: Callable[[], Iterator[tuple[np.ndarray, torch.Tensor]]],
+    labels: np.ndarray,
+    groups: np.ndarray,
+    num_labels: int,
+    seed: int,
+    device: torch.device,
+) -> tuple[DiscriminantFit, Callable[[np.ndarray, torch.Tensor], torch.Tensor]]:
+    """The fit to clips of which each process reads its own, and what gives held-out logits of some of them."""
+    folds = group_folds(labels, groups, seed)
+    sums: FoldSums | None = None
+    for indices, features in read():
+        if sums is None:
+            where = device if device.type == "cuda" else "cpu"  # others have no float64
+            sums = FoldSums(features.shape[1], num_labels, int(folds.max()) + 1, device=where)
+        sums.add(features, labels[indices], groups[indices], folds[indices])
+    assert sums is not None  # noqa: S101 - there are more clips than processes
+    sums.add_up_processes()
+    fit, without_fold = fit_by_sums(sums)
+
+    def held_out(indices: np.ndarray, features: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(without_fold.score(features, labels[indices], folds[indices])[0]).float()
+
+    return fit, held_out
 
 
 @torch.no_grad()
@@ -237,14 +279,17 @@ def score(
     read = slice(None) if frames is None else list(frames)
     logits = [
         model(frame_features=frame_features[:, read].to(model.device)).logits.float().cpu()
-        for frame_features in _batches(dataset, dataset.views[:1])
+        for _, frame_features in _batches(dataset, [(clip.sha256, dataset.views[0]) for clip in dataset.clips])
     ]
     model.train(was_training)
     return torch.cat(logits).numpy()
 
 
-def _batches(dataset: FeatureDataset, views: Sequence[View]) -> Iterator[torch.Tensor]:
-    """Features `[B, T, D]` of all clips, all views of a clip before the next."""
-    rows = [(clip.sha256, view) for clip in dataset.clips for view in views]
-    for start in range(0, len(rows), BATCH_SIZE):
-        yield torch.stack([dataset.cache.load(*row) for row in rows[start : start + BATCH_SIZE]])
+def _batches(
+    dataset: FeatureDataset, rows: Sequence[tuple[str, View]], chosen: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Indices `[B]` and features `[B, T, D]` of clips by their hashes and views; of all, or of the chosen ones."""
+    chosen = np.arange(len(rows)) if chosen is None else chosen
+    for start in range(0, len(chosen), BATCH_SIZE):
+        indices = chosen[start : start + BATCH_SIZE]
+        yield indices, torch.stack([dataset.cache.load(*rows[index]) for index in indices])

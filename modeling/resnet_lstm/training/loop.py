@@ -38,6 +38,7 @@ from .checkpoint import (
 from .datasets import ClipDataset, FeatureDataset, MapDataset
 from .early_stopping import EarlyStopping
 from .settings import TrainingSettings
+from .shared_batches import check_batch_size, mean_of_shared_batch, share_dropout
 from .window_order import order_of
 
 logger = logging.getLogger(__name__)
@@ -154,6 +155,8 @@ class TrainingLoop:
         if settings.gradient_checkpointing:
             cast(PreTrainedModel, model).gradient_checkpointing_enable({"use_reentrant": False})
 
+        check_batch_size(settings.train_batch_size, accelerator)
+        share_dropout(model, settings.train_batch_size, accelerator)
         loading: dict[str, Any] = {
             "batch_size": settings.train_batch_size,
             "num_workers": num_workers,
@@ -238,19 +241,18 @@ class TrainingLoop:
         loader.set_epoch(progress.epoch)
         for batch in map(self.train_dataset.to_inputs, loader):
             step = progress.epoch * len(self.train_loader) + progress.batches
-            # Each process drops other units.
-            torch.manual_seed(
-                (settings.seed * 1_000_003 + step) * accelerator.num_processes + accelerator.process_index
-            )
+            torch.manual_seed(settings.seed * 1_000_003 + step)
             with accelerator.accumulate(self.model):
                 labels = batch.pop("labels")
                 corrections = batch.pop("logit_corrections", 0.0)
-                loss = F.cross_entropy(
+                losses = F.cross_entropy(
                     self.model(**batch).logits.float() + corrections,
                     labels,
                     weight=self.class_weights,
+                    reduction="none",
                     label_smoothing=settings.label_smoothing,
                 )
+                loss, num_clips = mean_of_shared_batch(losses, labels, self.class_weights, accelerator)
                 if self.penalty is not None:
                     loss = loss + self.penalty()
                 accelerator.backward(loss)
@@ -261,9 +263,8 @@ class TrainingLoop:
                     self.scheduler.step()
                 self.optimizer.zero_grad()
             progress.batches += 1
-            # The mean over processes of a batch cut into equal parts.
-            progress.loss_sum += accelerator.reduce(loss.detach(), "mean").item() * len(labels)
-            progress.num_clips += len(labels)
+            progress.loss_sum += accelerator.reduce(loss.detach(), "mean").item() * num_clips
+            progress.num_clips += num_clips
             if not math.isfinite(progress.loss_sum):
                 raise DivergenceError(
                     f"epoch {progress.epoch}, batch {progress.batches}: the loss is {loss.item()}. "

@@ -136,7 +136,6 @@ class Run:
             "backbone_sha256": state_dict_sha256(model.resnet_lstm.backbone),
             "clips": {split: [clip.sha256 for clip in of_split] for split, of_split in clips.items()},
             "config": {name: value for name, value in model.config.to_dict().items() if name != "backbone_config"},
-            "num_processes": self.accelerator.num_processes,
             "num_views": self.options.num_views,
             "precision": self.precision,
             "processor": self.processor.to_dict(),
