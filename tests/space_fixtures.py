@@ -28,6 +28,8 @@ from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
 APP = Path(__file__).parents[1] / "space" / "app.py"
 ACTIONS = ("grow", "brighten", "green_to_red")
 _START_SECONDS = 180
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+TIMEOUT_MILLISECONDS = 120_000
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -181,3 +183,24 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
                 file.write(b"FRAME\n" + frame.to_ndarray().tobytes())
     return path
+
+
+def open_tab(page: Any, name: str) -> None:
+    """By its name, or on a phone, where not all tabs may fit, from the menu of the others."""
+    tab = page.get_by_role("tab", name=name)
+    others = page.locator(".overflow-menu > button:visible")
+    tab.or_(others).first.wait_for()
+    if not tab.is_visible():
+        others.click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()
+
+
+def upload(page: Any, path: Path, where: str = "#clip") -> None:
+    page.set_input_files(f"{where} input[type=file]", str(path))
+
+
+def start_camera(page: Any) -> None:
+    open_tab(page, "Live")
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera .capture-button").click()

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_browser import SIZES, TIMEOUT_MILLISECONDS, open_tab, start_camera, upload
 
 from resnet_lstm.data.generated_clips import write_generated_clips
-from space_fixtures import RunningSpace
+from space_fixtures import SIZES, TIMEOUT_MILLISECONDS, RunningSpace, open_tab, start_camera, upload
 
 axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
 

@@ -15,10 +15,7 @@ from limits import MAX_MODEL_BYTES
 from resnet_lstm.data.generated_clips import generate_frames, write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.data.video_folder import file_sha256
-from space_fixtures import RunningSpace
-
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-TIMEOUT_MILLISECONDS = 120_000
+from space_fixtures import SIZES, TIMEOUT_MILLISECONDS, RunningSpace, open_tab, start_camera, upload
 
 OpenPage = Callable[..., Any]
 
@@ -52,32 +49,11 @@ def is_elsewhere(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
-def open_tab(page: Any, name: str) -> None:
-    """By its name, or on a phone, where not all tabs may fit, from the menu of the others."""
-    tab = page.get_by_role("tab", name=name)
-    others = page.locator(".overflow-menu > button:visible")
-    tab.or_(others).first.wait_for()
-    if not tab.is_visible():
-        others.click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
-
-
-def upload(page: Any, path: Path, where: str = "#clip") -> None:
-    page.set_input_files(f"{where} input[type=file]", str(path))
-
-
 def shown_frame(page: Any) -> int:
     """The number of the one frame that is shown large."""
     script = "pictures => pictures.flatMap((p, i) => getComputedStyle(p).visibility == 'visible' ? [i] : [])"
     (number,) = page.eval_on_selector_all(".rl-picture", script)
     return number
-
-
-def start_camera(page: Any) -> None:
-    open_tab(page, "Live")
-    page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    page.locator("#camera .capture-button").click()
 
 
 @pytest.mark.parametrize(("label", "suffix"), [("grow", ".avi"), ("brighten", ".mp4"), ("green_to_red", ".webm")])
