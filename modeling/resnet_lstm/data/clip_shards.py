@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import fsspec
 import pyarrow.dataset
 
 from .folder_clips import VIDEO_SUFFIXES
 from .video_folder import INFO_FILE, METADATA_FILE, SPLITS, Clip, DatasetError
+
+if TYPE_CHECKING:
+    import datasets
 
 # What a video is called in a tar whose clips are in several containers.
 ANY_VIDEO = "video"
@@ -189,6 +191,8 @@ class ClipShards:
 
     @cached_property
     def _streams(self) -> Mapping[str, datasets.IterableDataset]:
+        import datasets  # it takes a second, and who has no shards does without
+
         urls = {split: [s.url for s in self.shards if s.split == split] for split in SPLITS}
         loading = _PARQUET_READING if self._kind == "parquet" else {}
         try:
@@ -247,9 +251,9 @@ class ClipShards:
 
     def _label_name(self, label: Any, features: Mapping[str, Any]) -> str:
         if isinstance(label, int):
-            feature = features.get("label")
-            if isinstance(feature, datasets.ClassLabel):
-                return str(feature.int2str(label))
+            int2str = getattr(features.get("label"), "int2str", None)
+            if int2str is not None:
+                return str(int2str(label))
             names = self.info.get("labels")
             return str(names[label]) if names else str(label)
         return str(label).strip()
@@ -268,6 +272,8 @@ def _check_end(url: str) -> None:
 
 def _undecoded(stream: datasets.IterableDataset) -> datasets.IterableDataset:
     """With the files of videos as they are; `datasets` takes .mpg for pictures."""
+    import datasets
+
     for name, feature in (stream.features or {}).items():
         if isinstance(feature, datasets.Video | datasets.Image):
             stream = stream.cast_column(name, type(feature)(decode=False))
