@@ -21,7 +21,7 @@ from .figures import Figure
 from .turns import Contender, ratios, time_in_turns
 
 
-class _InstantModel(ResNetLSTMModel):
+class InstantModel(ResNetLSTMModel):
     """A model on a device that takes no time."""
 
     def compile_for_inference(self, *args: object, **kwargs: object) -> None:
@@ -31,7 +31,7 @@ class _InstantModel(ResNetLSTMModel):
         return torch.empty(*pixel_values.shape[:2], self.config.frame_feature_size)
 
 
-class _DeviceNormalises(ResNetLSTMVideoProcessor):
+class DeviceNormalises(ResNetLSTMVideoProcessor):
     """Leaves to the device what the device does."""
 
     def normalize_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -59,8 +59,8 @@ def time_feeding(
     Returns:
         The pipeline against decoding alone, and the seconds of a clip in the main process against that too.
     """
-    instant = _InstantModel(model.config)
-    on_device = _DeviceNormalises.from_dict(processor.to_dict())
+    instant = InstantModel(model.config)
+    on_device = DeviceNormalises.from_dict(processor.to_dict())
     in_main: list[float] = []
 
     def decode(number: int) -> None:
