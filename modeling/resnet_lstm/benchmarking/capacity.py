@@ -25,7 +25,7 @@ import torch
 from ..data import VideoFolder
 from ..device_precision import processor_name
 from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
-from ..feeding import load_pictures
+from ..feeding import DeviceFeeder, load_pictures
 from ..inference import load_model
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -41,7 +41,7 @@ class ClipCosts:
 
     Attributes:
         decoding: Seconds of one core.
-        backbone: Seconds of one GPU; without GPUs, of one core.
+        backbone: Seconds of one GPU, normalising the pictures included; without GPUs, of one core.
         clip_bytes: The file.
         feature_bytes: Its features.
     """
@@ -164,7 +164,7 @@ def check_markdown(model_name: str, clips: Sequence[ClipFile], num_rounds: int) 
     single, _ = load_model(model_name, precision="fp32", device="cpu")
     instant, on_device = InstantModel(best.config), DeviceNormalises.from_dict(processor.to_dict())
     num_cores = torch.get_num_threads()
-    pixel_values = processor(clips[0].path, return_tensors="pt")["pixel_values"]  # [1, T, C, height, width]
+    pictures, feeder = load_pictures(clips[0].path, processor).pictures, DeviceFeeder(processor, best.device)
     backbones = {"auto": best.resnet_lstm, "fp32": single.resnet_lstm}
     runs = {
         "the best precision": Run(backbones["auto"], processor, 0),
@@ -182,7 +182,7 @@ def check_markdown(model_name: str, clips: Sequence[ClipFile], num_rounds: int) 
     @torch.inference_mode()
     def compute(model: ResNetLSTMModel, number: int) -> None:
         for _ in clips:
-            model.extract_frame_features(pixel_values)
+            model.extract_frame_features(feeder.pixel_values([pictures], mirrored=[False]))
 
     def extract(run: Run, number: int) -> None:
         run.extract(clips)
