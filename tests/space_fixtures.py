@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
@@ -24,6 +24,9 @@ from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcess
 from resnet_lstm.data import build_from_folders
 from resnet_lstm.data.generated_clips import generate_frames, write_generated_clips
 from resnet_lstm.training import RunOptions, TrainingSettings, train_classifier
+
+if TYPE_CHECKING:
+    from engine import Engine
 
 APP = Path(__file__).parents[1] / "space" / "app.py"
 ACTIONS = ("grow", "brighten", "green_to_red")
@@ -127,6 +130,17 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train_baseline=False,
     )
     return root / "model"
+
+
+@pytest.fixture(scope="module")
+def engine(trained_model: Path) -> Engine:
+    """What computes in the Space, with that model."""
+    from engine import Engine
+
+    engine = Engine(str(trained_model))
+    engine.start_loading()
+    engine.model()
+    return engine
 
 
 @pytest.fixture(scope="session")

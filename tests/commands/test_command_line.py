@@ -39,6 +39,9 @@ def test_help_fits_a_screen(
     assert len(help_text.splitlines()) <= MOST_LINES
     too_long = [line for line in help_text.splitlines() if len(line) > columns]
     assert all(line.startswith("    ") and len(line) <= 119 for line in too_long), "only examples are as written"
+    written = importlib.import_module(f"resnet_lstm.commands.{command}").__doc__ or ""
+    shown = help_text.splitlines()
+    assert [line for line in written.splitlines() if line.startswith("    ") and line not in shown] == []
     # Neither a path of this machine nor an option in two spellings.
     assert str(tmp_path) not in help_text
     assert str(Path.home()) not in help_text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +21,6 @@ from resnet_lstm.inference import ClipPrediction, DecisionPlaces
 from space_fixtures import ACTIONS
 
 SPITEFUL = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module")
-def engine(trained_model: Path) -> Engine:
-    engine = Engine(str(trained_model))
-    engine.start_loading()
-    engine.model()
-    return engine
 
 
 @pytest.fixture(scope="module")

@@ -132,14 +132,6 @@ def _clip(sha256: str) -> ClipToLearn:
 
 
 @pytest.fixture(scope="module")
-def engine(trained_model: Path) -> Engine:
-    engine = Engine(str(trained_model))
-    engine.start_loading()
-    engine.model()
-    return engine
-
-
-@pytest.fixture(scope="module")
 def taught(engine: Engine, clips: Path) -> TaughtModel:
     """What the engine has learned of `NEW`, beside what it knew."""
     features: dict[str, list[torch.Tensor]] = {}

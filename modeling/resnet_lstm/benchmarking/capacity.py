@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,11 +23,12 @@ import torch
 
 from ..data import VideoFolder
 from ..device_precision import processor_name
-from ..features import UNIFORM, ClipFile, FeatureCache, clip_files, extract_features
+from ..features import ClipFile, clip_files
 from ..feeding import DeviceFeeder, load_pictures
 from ..inference import load_model
 from ..modeling_resnet_lstm import ResNetLSTMModel
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .extraction import extract_anew
 from .feeding import DeviceNormalises, InstantModel
 from .turns import Contender, time_in_turns
 
@@ -138,18 +138,7 @@ class Run:
 
     def extract(self, clips: Sequence[ClipFile]) -> None:
         """Extract clips, none of them cached."""
-        with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache.of_model(root, self.model, self.processor)
-            extract_features(
-                self.model,
-                self.processor,
-                cache,
-                clips,
-                [UNIFORM],
-                batch_size=1,
-                num_workers=self.num_workers,
-                distributed=False,
-            )
+        extract_anew(self.model, self.processor, clips, batch_size=1, num_workers=self.num_workers)
 
 
 def check_markdown(model_name: str, clips: Sequence[ClipFile], num_rounds: int) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from ..accelerator import create_accelerator, own_share
 from ..device_precision import processor_name
 from ..training.discriminant import fit_by_sums, group_folds
 from ..training.fold_sums import FoldSums
+from .extraction import peak_bytes
 
 CHUNK = 2048
 CLIPS_OF_A_GROUP = 25
@@ -74,7 +74,7 @@ def measure(num_clips: int, num_labels: int, num_features: int) -> dict[str, flo
         "seconds": whole,
         "seconds_of_sums": summed,
         "seconds_of_making_up": making,
-        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "peak_gigabytes": peak_bytes() / 1e9,
         "top1_of_unseen_groups": float((fit.classifier(unseen).argmax(dim=1).numpy() == labels).mean()),
         "shrinkage": fit.shrinkage,
     }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 
 import torch
 
-from ..features import UNIFORM, ClipFile, FeatureCache, extract_features
+from ..features import ClipFile
 from ..feeding import DeviceFeeder, default_batch_size, default_num_workers, load_pictures
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
+from .extraction import extract_anew
 from .feeding import decode_in_processes
 from .figures import Figure
 from .live import time_live
@@ -65,9 +65,7 @@ def _time_extraction(
         _wait_for(device)
 
     def extract(number: int) -> None:
-        with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache.of_model(root, base, processor)
-            extract_features(base, processor, cache, clips, [UNIFORM], distributed=False)
+        extract_anew(base, processor, clips)
 
     rounded_up = -(-len(clips) // len(pixel_values)) * len(pixel_values)
     contenders = [

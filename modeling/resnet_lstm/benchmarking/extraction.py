@@ -40,15 +40,29 @@ def time_extraction(
             model.extract_frame_features(pixel_values)
 
     def extraction(number: int) -> None:
-        with tempfile.TemporaryDirectory() as root:
-            cache = FeatureCache.of_model(root, model, processor)
-            extract_features(model, processor, cache, clips, [UNIFORM], distributed=False)
+        extract_anew(model, processor, clips)
 
     contenders = [
         Contender("backbone on ready tensors", backbone, per=len(clips)),
         Contender("extraction from files", extraction, per=len(clips)),
     ]
     return ratios("extraction", time_in_turns(contenders, num_rounds, "extraction"), contenders[0].name)
+
+
+def extract_anew(
+    model: ResNetLSTMModel, processor: ResNetLSTMVideoProcessor, clips: Sequence[ClipFile], **feeding: int
+) -> None:
+    """Extract clips, none of them cached, and keep nothing; `feeding` are `batch_size` and `num_workers`."""
+    with tempfile.TemporaryDirectory() as root:
+        cache = FeatureCache.of_model(root, model, processor)
+        extract_features(model, processor, cache, clips, [UNIFORM], distributed=False, **feeding)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def peak_memory_of_extraction(dataset: Path, model_dir: Path, num_clips: Sequence[int]) -> list[Figure]:
@@ -82,9 +96,7 @@ def _main(dataset: str, model_dir: str, num_clips: str, root: str) -> None:
     cache = FeatureCache(root, model.resnet_lstm, processor)
     chosen = [clips[index] for index in np.linspace(0, len(clips) - 1, int(num_clips)).astype(int)]
     extract_features(model.resnet_lstm, processor, cache, chosen, [UNIFORM], distributed=False)
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}\n")
+    sys.stdout.write(f"{peak_bytes()}\n")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import textwrap
 from dataclasses import fields
+from itertools import groupby
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from resnet_lstm_command import PROGRAM
@@ -49,8 +51,13 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=min(36, width // 3 + 2), width=width)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        paragraphs = text.strip().split("\n\n")
-        return "\n\n".join(part if part.startswith(" ") else textwrap.fill(part, width) for part in paragraphs)
+        filled: list[str] = []
+        for is_prose, lines in groupby(text.strip("\n").splitlines(), key=lambda line: line[:1] not in ("", " ")):
+            if is_prose:
+                filled.append(textwrap.fill(" ".join(lines), width))
+            else:
+                filled.extend(_list_item(line, width) for line in lines)
+        return "\n".join(filled)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         long_names = [name for name in action.option_strings if name.startswith("--")]
@@ -66,6 +73,14 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
             return text
         default = " ".join(action.default) if isinstance(action.default, list | tuple) else str(action.default)
         return f"{text} (default: {default})".lstrip().replace("%", "%%")
+
+
+def _list_item(line: str, width: int) -> str:
+    """A line of a list, whose text goes on below itself; examples, which are indented by four, as they are."""
+    if not line or line.startswith("    "):
+        return line
+    name = re.match(r" +\S+ +", line)
+    return textwrap.fill(line, width, subsequent_indent=" " * len(name.group() if name else "  "))
 
 
 def add_switch(group: Any, name: str, *, default: bool, help: str) -> None:

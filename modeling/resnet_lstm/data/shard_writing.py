@@ -15,17 +15,14 @@ from tqdm import tqdm
 
 from .clip_shards import ANY_VIDEO
 from .video_folder import (
-    FORMAT,
-    FORMAT_VERSION,
-    INFO_FILE,
     SPLITS,
     Clip,
     Entry,
     VideoFolder,
     check_entries,
-    count_entries,
     require_free_target,
     staged_folder,
+    write_info,
 )
 
 # By these names `datasets` knows a video in a tar.
@@ -79,14 +76,7 @@ def write_clip_shards(
                     for number in of_shard:
                         _add_clip(tar, f"{number:08d}", field, shuffled[number])
                         progress.update()
-        content = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            **info,
-            "labels": list(labels),
-            "counts": count_entries(ordered),
-        }
-        (staging / INFO_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        content = write_info(staging, info, labels, ordered)
     return VideoFolder(target, content, clips)
 
 

@@ -187,15 +187,23 @@ def write_video_folder(
             clips = [entry.clip for entry in ordered if entry.split == split]
             if clips:
                 _write_metadata(staging / split / METADATA_FILE, clips)
-        content = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            **info,
-            "labels": list(labels),
-            "counts": count_entries(ordered),
-        }
-        (staging / INFO_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_info(staging, info, labels, ordered)
     return VideoFolder.open(target)
+
+
+def write_info(
+    folder: Path, info: Mapping[str, Any], labels: Sequence[str], entries: Sequence[Entry]
+) -> dict[str, Any]:
+    """Write what a dataset tells of itself into its folder; returns it."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **info,
+        "labels": list(labels),
+        "counts": count_entries(entries),
+    }
+    (folder / INFO_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return content
 
 
 def require_free_target(target: str | Path, *, overwrite: bool) -> Path:

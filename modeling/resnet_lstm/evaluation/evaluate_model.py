@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
+from ..accelerator import own_share
 from ..data.leakage import check_leakage
 from ..data.video_folder import Clip, DatasetError, VideoFolder
 from ..features import UNIFORM, ClipFile, FeatureCache, FeatureShards, clip_files, extract_features
@@ -59,8 +59,7 @@ def evaluate_model(
     clips = scorable_clips(model, folder, split)
     label2id = model.config.label2id
     files = clip_files(folder, split)
-    state = PartialState() if distributed else None
-    share = files if state is None else files[state.process_index :: state.num_processes]
+    share = files[own_share()] if distributed else files
     altered: dict[str, LogitsOfPath] = {}
     if cache is None:
         logits_of_path = _logits_from_clips(model, processor, share, batch_size, num_workers)
@@ -78,7 +77,7 @@ def evaluate_model(
             )
         logits_of_path = _logits_from_features(model, share, cache)
         altered = _altered_logits(model, share, cache)
-    if state is not None:
+    if distributed:
         # By path: whoever scored a clip, it counts once.
         logits_of_path = _of_all_processes(logits_of_path)
         altered = {way: _of_all_processes(of_share) for way, of_share in altered.items()}

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .shard_extraction import ShardExtraction, ShardExtractor
+from .shard_extraction import SECONDS_BETWEEN_LOOKS, ShardExtraction, ShardExtractor
 
-_SECONDS_BETWEEN_LOOKS = 1.0
 _EXTRACTED = "extracted"
 
 
@@ -85,5 +84,5 @@ class _Worker:
             shard = self._extractor.shards[number]
             # Who is at it may be one whose death Ray has seen before the system has.
             while not self._extractor.extract(shard):
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
         return {_EXTRACTED: np.ones(len(batch["shard"]), np.int64)}

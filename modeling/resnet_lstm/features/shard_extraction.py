@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 # Where the metadata tell no durations, the files of so many clips of a shard are asked.
 _MOST_CLIPS_PROBED = 20
-_SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass
@@ -267,7 +267,7 @@ def extract_shards(extractor: ShardExtractor, *, process_index: int = 0, num_pro
             progress.n = progress.total - len(missing)
             progress.refresh()
             if missing and not there:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
     return replace(extractor.finish(), extracted=extracted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from tqdm.auto import tqdm
 
+from ..accelerator import own_share
 from ..device_precision import backbone_dtype
 from ..features import UNIFORM, MapCache, training_views
 from ..folded_backbone import FoldedBackbone
@@ -34,7 +35,7 @@ def keep_features(run: Run, model: ResNetLSTMForVideoClassification, maps: MapCa
     ]
     missing = [job for job in dict.fromkeys(wanted) if maps.has(*job) and not cache.has(*job)]
     run.accelerator.wait_for_everyone()
-    share = missing[run.accelerator.process_index :: run.accelerator.num_processes]
+    share = missing[own_share()]
     for sha256, view in tqdm(share, desc="features by maps", unit="clip", disable=not run.accelerator.is_main_process):
         of_clip, bands = (tensor.to(device) for tensor in maps.load(sha256, view))
         pooled = folded.last_stage(of_clip.permute(0, 3, 1, 2)).float()
