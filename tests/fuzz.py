@@ -25,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from hostile_videos import CONTAINERS_AND_CODECS, mutated, write_stream
 
@@ -224,7 +225,8 @@ def main() -> int:
     numbers = itertools.count(args.first) if args.cases is None else iter(range(args.first, args.first + args.cases))
     started = time.monotonic()
     numbers = _until(started + 60 * args.minutes, numbers)
-    findings = fuzz(seeds(args.clips), numbers, num_workers=args.workers, keep=args.keep)
+    shown = iter(tqdm(numbers, total=args.cases, unit="case", mininterval=1))
+    findings = fuzz(seeds(args.clips), shown, num_workers=args.workers, keep=args.keep)
     sys.stdout.write(f"{findings}\n{findings.num_cases / (time.monotonic() - started):.1f} cases a second\n")
     return 1 if findings else 0
 
