@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -250,6 +251,9 @@ class Engine:
             loaded = load_model(self.name, runtime=self._runtime, int8=self._int8)
             leave_cores_to(self._runtime)
             self._loaded = loaded
+            if self.can_be_taught:
+                # So that the first who learns does not wait for it; who wants an answer meanwhile does not either.
+                threading.Thread(target=import_module, args=("resnet_lstm.teaching",), daemon=True).start()
         except Exception:
             logger.exception("%s could not be loaded", self.name)
 
