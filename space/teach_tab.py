@@ -87,14 +87,15 @@ class TeachTab:
         otherwise.click(lambda: SOMETHING_ELSE, None, action, queue=False, **PAGE_ONLY)
         back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
         with gr.Column(visible=False) as with_model:
-            TaughtTry(self._engine, self._uploads).build(session)
+            trying = TaughtTry(self._engine, self._uploads)
+            trying.build(session)
             self._build_pack(session, said)
         self._build_go_on(session, said, learned, with_model)
         learning = learn.click(
             self._learn, [session, keep], [session, said, learned, with_model], **ONE_AT_A_TIME, **PAGE_ONLY
         )
         learning.then(None, js=scroll_to("teach-learned"), **PAGE_ONLY)
-        anew.click(_start_over, None, [session, shown, said, learned, with_model], **PAGE_ONLY)
+        anew.click(_start_over, None, [session, shown, said, learned, with_model, *trying.answered], **PAGE_ONLY)
         self._build_endpoints()
 
     def _build_pack(self, session: gr.State, said: gr.HTML) -> None:
@@ -291,4 +292,5 @@ def _take_back(session: TeachSession | None, action: str, request: gr.Request) -
 
 
 def _start_over(request: gr.Request) -> tuple[Any, ...]:
-    return TeachSession(request.session_hash), session_view(TeachSession()), "", "", gr.Column(visible=False)
+    empty = TeachSession(request.session_hash)
+    return empty, session_view(empty), "", "", gr.Column(visible=False), *TaughtTry.nothing_answered()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from answer_card import answer_card, card_description
@@ -18,6 +20,7 @@ from page_sessions import forget_page
 from resnet_lstm.data.generated_clips import generate_frames
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.inference import ClipPrediction, DecisionPlaces
+from resnet_lstm.teaching import TaughtModel
 from space_fixtures import ACTIONS
 
 SPITEFUL = "<script>alert(1)</script>"
@@ -52,6 +55,27 @@ def test_the_last_two_clips_are_remembered_without_their_large_pictures(session:
     assert [look.name for look in session.looks] == ["green_to_red.mp4", "brighten.mp4"]
     assert all(look.answer.prediction.frames.shape == (16, 64, 64, 3) for look in session.looks)
     assert session.looks[0].aspect == 2
+
+
+def test_what_a_taught_model_says_is_looked_into_by_that_model(
+    engine: Engine, session: LookSession, tmp_path: Path
+) -> None:
+    features = [torch.rand(16, engine.config.frame_feature_size) for _ in range(4)]
+    *_, taught = engine.teach({"wave": features[:2], "clap": features[2:]}, None, keep=False)
+    assert isinstance(taught, TaughtModel)
+    clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
+    *_, answer = engine.answer(str(clip), taught.model)
+    assert isinstance(answer, Answer)
+    of_taught = LookSession("page")
+    of_taught.looks = list(session.looks)
+    of_taught.add(answer)
+    # Those of another model have other labels, and are compared with none of this.
+    assert [look.name for look in of_taught.looks] == ["clip.mp4"]
+    np.testing.assert_allclose(in_order(engine, of_taught, "as filmed").logits, answer.prediction.logits, atol=1e-5)
+    np.testing.assert_allclose(places_of(engine, of_taught).frame_shares, answer.prediction.frame_shares(), atol=0.02)
+    config = engine.config_of(answer)
+    view = orders_view(of_taught.looks[0], in_order(engine, of_taught, "reversed"), "reversed", config)
+    assert set(re.findall(r'rl-label">([^<]*)<', view)) == {"Wave", "Clap"}
 
 
 def test_what_a_page_had_answered_is_forgotten_with_it(session: LookSession) -> None:
