@@ -49,7 +49,7 @@ class TaughtTry:
         """
         html('<h3 class="rl-step">4. Try it</h3>')
         with gr.Tab("By a clip"):
-            clip = video_input("A clip that it has not seen", MAX_CLIP_SECONDS, elem_id="teach-try")
+            clip = video_input("A new clip", MAX_CLIP_SECONDS, elem_id="teach-try")
             answer = html(elem_id="teach-answer")
             inside = LookInside(self._engine, "teach-inside")
             inside.build()

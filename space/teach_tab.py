@@ -58,14 +58,14 @@ class TeachTab:
         html(_INTRODUCTION)
         with gr.Row():
             with gr.Column():
-                with gr.Row(equal_height=True):
+                with gr.Row():
                     action = gr.Textbox(
                         label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name", scale=3
                     )
-                    otherwise = gr.Button("Something else", size="sm", min_width=120)
+                    otherwise = gr.Button("Something else", size="sm", min_width=120, elem_id="teach-otherwise")
                 html(recorder("teach-clips", _TAKE_SECONDS, named="teach-name", back="teach-back", words=_RECORD))
                 clips = gr.File(
-                    label=f"2. Record or drop clips of it, each up to {in_clock(MAX_CLIP_SECONDS)} min",
+                    label=f"2. Record or drop clips, up to {in_clock(MAX_CLIP_SECONDS)} min",
                     file_count="multiple",
                     height=_FILES_PIXELS,
                     elem_id="teach-clips",
@@ -100,7 +100,7 @@ class TeachTab:
 
     def _build_pack(self, session: gr.State, said: gr.HTML) -> None:
         html('<h3 class="rl-step">5. Take it with you</h3>')
-        with gr.Row():
+        with gr.Row(elem_classes="rl-looks"):
             pack = gr.Button("Pack it", size="sm")
             packed = gr.DownloadButton("Download the model", visible=False, size="sm")
         html(_TAKE_ALONG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from dataclasses import replace
@@ -141,6 +142,18 @@ def test_the_picture_to_take_along_is_whole_however_long_the_names_are(engine: E
     assert (pixels[:, -40:] == 255).all()
     assert (pixels != 255).any()
     assert "Green to red" in card_description(look, engine.config)
+
+
+def test_an_action_of_a_long_name_is_told_from_another_on_the_picture(engine: Engine, session: LookSession) -> None:
+    cards = []
+    for ending in ("lowered", "lowering"):
+        config = copy.deepcopy(engine.config)
+        config.id2label = dict.fromkeys(config.id2label, f"jumping jacks with both of the arms {ending}")
+        card = Image.open(io.BytesIO(answer_card(session.looks[0], config)))
+        cards.append(np.asarray(card.convert("L"))[:300])
+    # In the answer, on the left, and beside the bars.
+    assert (cards[0][:, :550] != cards[1][:, :550]).any()
+    assert (cards[0][:, 600:] != cards[1][:, 600:]).any()
 
 
 def test_nothing_of_a_name_becomes_markup_there(engine: Engine, session: LookSession) -> None:
