@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,20 +70,57 @@ def _write_answer(draw: ImageDraw.ImageDraw, look: ClipLook, config: ResNetLSTMC
     kicker, answer, remark = answer_in_words(prediction, config)
     half = (_WIDTH - 3 * _MARGIN) // 2
     draw.text((_MARGIN, 52), kicker, _QUIET, _font(24))
-    size = next((size for size in range(64, 26, -2) if _font(size, bold=True).getlength(answer) <= half), 26)
-    draw.text((_MARGIN, 90), _shortened(answer, size, half, bold=True), _INK, _font(size, bold=True))
-    draw.text((_MARGIN, 104 + size + 10), _shortened(remark, 22, half), _QUIET, _font(22))
+    below = _write_in_lines(draw, (_MARGIN, 90), answer, range(64, 24, -2), half, _INK, bold=True)
+    draw.text((_MARGIN, below + 18), _shortened(remark, 22, half), _QUIET, _font(22))
     left = 2 * _MARGIN + half
     for row, label in enumerate(prediction.top_k(TOP_K)):
         score, top = float(prediction.scores[label]), 52 + row * 46
-        name = _shortened(in_words(config.id2label[label]), 21, 230)
-        draw.text((left, top), name, _INK if row == 0 else _QUIET, _font(21))
+        name, colour = in_words(config.id2label[label]), _INK if row == 0 else _QUIET
+        _write_in_lines(draw, (left, top), name, (21, 17, 14), 230, colour)
         bar = (left + 245, top + 8, _WIDTH - _MARGIN - 90, top + 20)
         draw.rounded_rectangle(bar, 6, _RULE)
         if score >= 0.01:
             end = bar[0] + max(12, round(score * (bar[2] - bar[0])))
             draw.rounded_rectangle((bar[0], bar[1], end, bar[3]), 6, _ACCENT if row == 0 else _QUIET)
-        draw.text((_WIDTH - _MARGIN, top), percent(score), _INK if row == 0 else _QUIET, _font(21), "ra")
+        draw.text((_WIDTH - _MARGIN, top), percent(score), colour, _font(21), "ra")
+
+
+def _write_in_lines(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    sizes: Sequence[int],
+    width: float,
+    colour: str,
+    *,
+    bold: bool = False,
+) -> int:
+    """Write in the largest size in which it is one line of this width, or else two; the y below it."""
+    wrapped = [(size, _in_lines(text, size, width, bold=bold)) for size in sizes]
+    fitting = [
+        (size, lines)
+        for size, lines in wrapped
+        if len(lines) <= 2 and all(_font(size, bold=bold).getlength(line) <= width for line in lines)
+    ]
+    in_one = [(size, lines) for size, lines in fitting if len(lines) == 1]
+    size, lines = (in_one or fitting or wrapped[-1:])[0]
+    left, top = place
+    for line in lines[:2]:
+        draw.text((left, top), _shortened(line, size, width, bold=bold), colour, _font(size, bold=bold))
+        top += round(1.15 * size)
+    return top
+
+
+def _in_lines(text: str, size: int, width: float, *, bold: bool = False) -> list[str]:
+    """As many words in each line as it has room for."""
+    font, lines = _font(size, bold=bold), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _shortened(text: str, size: int, width: float, *, bold: bool = False) -> str:

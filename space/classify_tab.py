@@ -56,7 +56,7 @@ class ClassifyTab:
         stop = stop_button()
         view = html(notice("The answer comes here."), elem_id="clip-answer")
         self.words = html(elem_id="clip-words")
-        inside = LookInside(self._engine)
+        inside = LookInside(self._engine, "inside")
         inside.build()
         outputs = [video, stop, view, inside.session, inside.section]
         uploaded = [video.upload, video.stop_recording]

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,12 +47,14 @@ class Answer:
         pictures: `[T, height, width, 3]` uint8, what it has looked at.
         frame_features: `[T, D]`, what it makes of them.
         sha256: Of the clip's bytes.
+        taught: The taught model that says so; None for the Space's.
     """
 
     prediction: ClipPrediction
     pictures: torch.Tensor
     frame_features: torch.Tensor
     sha256: str
+    taught: ResNetLSTMForVideoClassification | None = None
 
 
 class ModelUnavailableError(RuntimeError):
@@ -118,6 +121,10 @@ class Engine:
         """The model's configuration. Raises as `model` does."""
         return self.model()[0].config
 
+    def config_of(self, answer: Answer) -> ResNetLSTMConfig:
+        """The configuration of the model that has answered."""
+        return self.config if answer.taught is None else answer.taught.config
+
     def answer(self, path: str, taught: ResNetLSTMForVideoClassification | None = None) -> Iterator[Progress | Answer]:
         """What a clip shows, and what was read of it.
 
@@ -163,7 +170,8 @@ class Engine:
             order_of_frames = in_order(torch.arange(len(answer.pictures)), order, answer.sha256)
             pictures = answer.pictures[order_of_frames]
             clip = ClipPictures(pictures, as_filmed.seconds, pictures, as_filmed.damage)
-            return predict_features(model, as_filmed.source, clip, answer.frame_features[order_of_frames])
+            features = answer.frame_features[order_of_frames]
+            return predict_features(answer.taught or model, as_filmed.source, clip, features)
 
         yield from in_steps("Reading its frames in another order", work)
 
@@ -250,6 +258,9 @@ class Engine:
             loaded = load_model(self.name, runtime=self._runtime, int8=self._int8)
             leave_cores_to(self._runtime)
             self._loaded = loaded
+            if self.can_be_taught:
+                # So that the first who learns does not wait for it; who wants an answer meanwhile does not either.
+                threading.Thread(target=import_module, args=("resnet_lstm.teaching",), daemon=True).start()
         except Exception:
             logger.exception("%s could not be loaded", self.name)
 
@@ -271,7 +282,7 @@ class Engine:
             clip = _load_pictures(path, processor)
             features = read_pictures(model, processor, clip)
             prediction = predict_features(taught or model, path, clip, features)
-            return Answer(prediction, clip.pictures, features.cpu(), file_sha256(Path(path)))
+            return Answer(prediction, clip.pictures, features.cpu(), file_sha256(Path(path)), taught)
 
         yield from self._refusing(path, in_steps(f"Looking at {processor.num_frames} frames", work))
 
@@ -284,7 +295,7 @@ class Engine:
         def work(report: Report) -> DecisionPlaces:
             report(0, None)
             pixel_values = DeviceFeeder(processor, model.device).pixel_values([answer.pictures])[0]
-            return decision_places(model, pixel_values, answer.prediction.top_k(1)[0])
+            return decision_places(answer.taught or model, pixel_values, answer.prediction.top_k(1)[0])
 
         yield from in_steps("Looking where it comes from", work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ import numpy as np
 from engine import Engine
 from limits import read_frame
 from live import WAITING, LiveState, live_record, live_view, look
+from page_sessions import PageSession, program_session
 from uploads import Uploads
 from view_parts import refusal
 from wiring import PAGE_ONLY, REFUSALS, as_error, html, require
@@ -42,6 +44,22 @@ def camera_input(elem_id: str) -> gr.Image:
     )
 
 
+@dataclass(eq=False)
+class CameraSession(PageSession):
+    """The camera of one program.
+
+    Attributes:
+        page: As in `PageSession`.
+        state: Of its frames so far.
+    """
+
+    state: LiveState | None = None
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self.state = None
+
+
 class LiveTab:
     """
     Args:
@@ -61,24 +79,28 @@ class LiveTab:
         state = gr.State()
         camera.stream(self._show, [camera, state], [state, view], **CAMERA_STREAM, **PAGE_ONLY)
 
-        frame, remembered = gr.Image(type="filepath", visible=False, label="frame"), gr.State()
+        frame = gr.Image(type="filepath", visible=False, label="frame")
+        session = gr.Textbox("", visible=False, label="session")
         answer = gr.JSON(visible=False, label="answer")
-        gr.Button(visible=False).click(self.live, [frame, remembered], [answer, remembered], api_name="live")
+        gr.Button(visible=False).click(self.live, [frame, session], answer, api_name="live")
 
-    def live(self, frame: str, remembered: LiveState | None) -> tuple[dict[str, Any], LiveState]:
+    def live(self, frame: str, session: str, request: gr.Request) -> dict[str, Any]:
         """Say what is going on after one more frame of a camera. A frame that comes too early is left out.
 
         Args:
             frame: The picture, as soon as it is taken.
-            remembered: Of the frames before; kept by the server for each client.
+            session: What the first answer called it, to go on from the frames before; empty at first. Clients with a
+                connection of their own may leave it empty: they are known by that.
+            request: By which it has come.
 
         Returns:
-            The five best labels with their scores.
+            The five best labels with their scores, and the session.
         """
         try:
             require(frame)
-            state, _ = look(self._engine, read_frame(frame), time.monotonic(), remembered)
-            return live_record(self._engine, state), state
+            key, camera = program_session(CameraSession, session, request)
+            camera.state, _ = look(self._engine, read_frame(frame), time.monotonic(), camera.state)
+            return {"session": key, **live_record(self._engine, camera.state)}
         except REFUSALS as error:
             raise as_error(error) from None
         finally:

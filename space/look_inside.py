@@ -27,6 +27,7 @@ class LookInside:
     """
     Args:
         engine: Holds the model.
+        elem_id: What this part of the page is called there.
 
     Attributes:
         session: Holds the visitor's `LookSession`.
@@ -36,13 +37,14 @@ class LookInside:
     session: gr.State
     section: gr.Column
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, elem_id: str) -> None:
         self._engine = engine
+        self._elem_id = elem_id
 
     def build(self) -> None:
         """Put it on the page, out of sight until there is an answer."""
         self.session = gr.State(None, time_to_live=KEPT_SECONDS)
-        with gr.Column(visible=False, elem_id="inside") as self.section:
+        with gr.Column(visible=False, elem_id=self._elem_id) as self.section:
             html(_TITLE)
             with gr.Row(elem_classes="rl-looks"):
                 ways: dict[str, Callable[[LookSession], Iterator[Progress | str]]] = {
@@ -53,12 +55,12 @@ class LookInside:
                     "As a picture": self._card,
                 }
                 buttons = {name: gr.Button(name, size="sm", min_width=120) for name in ways}
-            self._view = html(elem_id="inside-answer")
+            self._view = html(elem_id=f"{self._elem_id}-answer")
         for name, button in buttons.items():
             show = button.click(
                 partial(self._show, ways[name]), self.session, self._view, **ONE_AT_A_TIME, **PAGE_ONLY
             )
-            show.then(None, js=scroll_to("inside-answer"), **PAGE_ONLY)
+            show.then(None, js=scroll_to(f"{self._elem_id}-answer"), **PAGE_ONLY)
         self._compare = buttons["Compare with the clip before"]
 
     def refresh_after(self, run: Any) -> None:
@@ -86,22 +88,24 @@ class LookInside:
     def _orders(self, order: str, session: LookSession) -> Iterator[Progress | str]:
         look = session.looks[0]
         for step in self._engine.in_order(look.answer, order):
-            yield step if isinstance(step, Progress) else orders_view(look, step, order, self._engine.config)
+            config = self._engine.config_of(look.answer)
+            yield step if isinstance(step, Progress) else orders_view(look, step, order, config)
 
     def _places(self, session: LookSession) -> Iterator[Progress | str]:
         look = session.looks[0]
         for step in self._engine.places(look.answer):
-            yield step if isinstance(step, Progress) else places_view(look, step, self._engine.config)
+            config = self._engine.config_of(look.answer)
+            yield step if isinstance(step, Progress) else places_view(look, step, config)
 
     def _compared(self, session: LookSession) -> Iterator[str]:
         if len(session.looks) < 2:
             raise VideoRefusedError("Give another clip first: the last two are compared.")
         look, before = session.looks
-        yield compared_view(look, before, self._engine.config)
+        yield compared_view(look, before, self._engine.config_of(look.answer))
 
     def _card(self, session: LookSession) -> Iterator[str]:
         look: ClipLook = session.looks[0]
-        config = self._engine.config
+        config = self._engine.config_of(look.answer)
         yield card_view(answer_card(look, config), look.name, card_description(look, config))
 
 

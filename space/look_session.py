@@ -46,8 +46,9 @@ class LookSession(PageSession):
         self.looks.clear()
 
     def add(self, answer: Answer) -> None:
-        """Remember an answer in the place of the one before the last."""
+        """Remember an answer in the place of the one before the last; those of another model say other things."""
         height, width = answer.prediction.frames.shape[1:3]
         prediction = replace(answer.prediction, frames=answer.pictures.numpy())
         look = ClipLook(Path(str(prediction.source)).name, replace(answer, prediction=prediction), width / height)
-        self.looks = [look, *self.looks][:_KEPT]
+        before = [each for each in self.looks if each.answer.taught is answer.taught]
+        self.looks = [look, *before][:_KEPT]

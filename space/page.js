@@ -14,10 +14,10 @@
   let chosenFile = null;
   let stopPlaying = () => {};
   document.addEventListener("change", (event) => {
-    if (event.target.matches?.("#clip input[type=file]")) chosenFile = event.target.files[0] ?? null;
+    if (event.target.matches?.("#clip input[type=file], #teach-try input[type=file]")) chosenFile = event.target.files[0] ?? null;
   }, true);
   document.addEventListener("drop", (event) => {
-    if (event.target.closest?.("#clip")) chosenFile = event.dataTransfer.files[0] ?? null;
+    if (event.target.closest?.("#clip, #teach-try")) chosenFile = event.dataTransfer.files[0] ?? null;
   }, true);
   const letters = (name) => name.replace(/[^\p{L}\p{N}]/gu, "");
 

@@ -19,7 +19,7 @@ from engine import Engine
 from gradio_mends import mend_gradio
 from limits import MAX_MODEL_BYTES
 from live_tab import LiveTab
-from page_sessions import forget_page
+from page_sessions import forget_page, start_forgetting
 from teach_tab import TeachTab
 from timeline_tab import TimelineTab
 from uploads import UploadGate, Uploads
@@ -115,6 +115,7 @@ def serve(args: argparse.Namespace) -> int:
         os.environ["GRADIO_TEMP_DIR"] = str(files)
         uploads = Uploads(files, MAX_MODEL_BYTES)
         uploads.start_sweeping()
+        start_forgetting()
         mend_gradio()
         engine.start_loading()
         page = build_page(engine, uploads, Path(folder) / "examples")

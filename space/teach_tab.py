@@ -12,7 +12,7 @@ import gradio as gr
 from clip_view import clip_record
 from engine import Engine
 from limits import MAX_CLIP_SECONDS, MAX_MODEL_BYTES, VideoRefusedError, check_video, in_clock
-from page_sessions import KEPT_SECONDS
+from page_sessions import KEPT_SECONDS, program_session
 from recorder import recorder
 from steps import Progress
 from taught_file import MODEL_NAME, read_zip, write_zip
@@ -58,14 +58,14 @@ class TeachTab:
         html(_INTRODUCTION)
         with gr.Row():
             with gr.Column():
-                with gr.Row(equal_height=True):
+                with gr.Row():
                     action = gr.Textbox(
                         label="1. Name an action", placeholder="juggling", max_lines=1, elem_id="teach-name", scale=3
                     )
-                    otherwise = gr.Button("Something else", size="sm", min_width=120)
+                    otherwise = gr.Button("Something else", size="sm", min_width=120, elem_id="teach-otherwise")
                 html(recorder("teach-clips", _TAKE_SECONDS, named="teach-name", back="teach-back", words=_RECORD))
                 clips = gr.File(
-                    label=f"2. Record or drop clips of it, each up to {in_clock(MAX_CLIP_SECONDS)} min",
+                    label=f"2. Record or drop clips, up to {in_clock(MAX_CLIP_SECONDS)} min",
                     file_count="multiple",
                     height=_FILES_PIXELS,
                     elem_id="teach-clips",
@@ -87,19 +87,20 @@ class TeachTab:
         otherwise.click(lambda: SOMETHING_ELSE, None, action, queue=False, **PAGE_ONLY)
         back.click(_take_back, [session, action], [session, shown], **PAGE_ONLY)
         with gr.Column(visible=False) as with_model:
-            TaughtTry(self._engine, self._uploads).build(session)
+            trying = TaughtTry(self._engine, self._uploads)
+            trying.build(session)
             self._build_pack(session, said)
         self._build_go_on(session, said, learned, with_model)
         learning = learn.click(
             self._learn, [session, keep], [session, said, learned, with_model], **ONE_AT_A_TIME, **PAGE_ONLY
         )
         learning.then(None, js=scroll_to("teach-learned"), **PAGE_ONLY)
-        anew.click(_start_over, None, [session, shown, said, learned, with_model], **PAGE_ONLY)
+        anew.click(_start_over, None, [session, shown, said, learned, with_model, *trying.answered], **PAGE_ONLY)
         self._build_endpoints()
 
     def _build_pack(self, session: gr.State, said: gr.HTML) -> None:
         html('<h3 class="rl-step">5. Take it with you</h3>')
-        with gr.Row():
+        with gr.Row(elem_classes="rl-looks"):
             pack = gr.Button("Pack it", size="sm")
             packed = gr.DownloadButton("Download the model", visible=False, size="sm")
         html(_TAKE_ALONG)
@@ -113,62 +114,67 @@ class TeachTab:
         brought.upload(self._go_on, [session, brought], outputs, **ONE_AT_A_TIME, **PAGE_ONLY)
 
     def _build_endpoints(self) -> None:
-        session = gr.State(None, time_to_live=KEPT_SECONDS)
         action, keep = gr.Textbox(visible=False, label="action"), gr.Checkbox(visible=False, label="keep")
         clip = video_input("A clip", MAX_CLIP_SECONDS, visible=False)
+        session = gr.Textbox("", visible=False, label="session")
         answer = gr.JSON(visible=False, label="answer")
-        for call, inputs in ((self.teach_clip, [session, action, clip]), (self.teach_learn, [session, keep])):
-            gr.Button(visible=False).click(call, inputs, [answer, session], api_name=call.__name__, **ONE_AT_A_TIME)
-        gr.Button(visible=False).click(
-            self.teach_try, [session, clip], answer, api_name=self.teach_try.__name__, **ONE_AT_A_TIME
-        )
+        for call, inputs in (
+            (self.teach_clip, [action, clip, session]),
+            (self.teach_learn, [keep, session]),
+            (self.teach_try, [clip, session]),
+        ):
+            gr.Button(visible=False).click(call, inputs, answer, api_name=call.__name__, **ONE_AT_A_TIME)
 
-    def teach_clip(self, session: TeachSession | None, action: str, video: str) -> tuple[dict[str, Any], TeachSession]:
+    def teach_clip(self, action: str, video: str, session: str, request: gr.Request) -> dict[str, Any]:
         """Give a clip of an action that shall be learned. It is remembered for this client alone, and not as a video.
 
         Args:
-            session: Kept by the server for each client.
             action: What the clip shows.
             video: The clip.
+            session: What the first answer called it, to give further clips; empty at first. Clients with a connection
+                of their own may leave it empty: they are known by that.
+            request: By which it has come.
 
         Returns:
-            The actions so far, with the names of their clips.
+            The actions so far, with the names of their clips, and the session.
         """
-        session = session or TeachSession()
         try:
             require(video)
-            for _ in self._read(session, action, video):
+            key, taught = program_session(TeachSession, session, request)
+            for _ in self._read(taught, action, video):
                 pass
-            return session_record(session), session
+            return {"session": key, **session_record(taught)}
         except REFUSALS as error:
             raise as_error(error) from None
         finally:
             self._uploads.release(video)
 
-    def teach_learn(self, session: TeachSession | None, keep: bool) -> tuple[dict[str, Any], TeachSession]:
+    def teach_learn(self, keep: bool, session: str, request: gr.Request) -> dict[str, Any]:
         """Learn the actions whose clips were given.
 
         Args:
-            session: Kept by the server for each client.
             keep: Whether what the model knows already stays.
+            session: As of the clips.
+            request: By which it has come.
 
         Returns:
-            The actions, and how many clips are recognised when each is held out.
+            The actions, how many clips are recognised when each is held out, and the session.
         """
-        session = session or TeachSession()
         try:
-            for _ in self._teach(session, keep):
+            key, taught = program_session(TeachSession, session, request)
+            for _ in self._teach(taught, keep):
                 pass
-            return session_record(session), session
+            return {"session": key, **session_record(taught)}
         except REFUSALS as error:
             raise as_error(error) from None
 
-    def teach_try(self, session: TeachSession | None, video: str) -> dict[str, Any]:
+    def teach_try(self, video: str, session: str, request: gr.Request) -> dict[str, Any]:
         """Say what a clip shows, by what was learned.
 
         Args:
-            session: Kept by the server for each client.
             video: The clip.
+            session: As of the clips that were learned from.
+            request: By which it has come.
 
         Returns:
             As `/classify`.
@@ -176,7 +182,8 @@ class TeachTab:
         try:
             require(video)
             check_video(video, MAX_CLIP_SECONDS)
-            model = TeachSession.model_of(session)
+            _, taught = program_session(TeachSession, session, request)
+            model = TeachSession.model_of(taught)
             *_, prediction = self._engine.classify(video, model)
             assert not isinstance(prediction, Progress)  # noqa: S101 - the last step is the answer
             return {"source": Path(video).name, **clip_record(prediction, model.config)}
@@ -233,8 +240,8 @@ class TeachTab:
                 self._uploads.release(path)
         yield session, None, session_view(session), refusal(" ".join(refusals)) if refusals else ""
 
-    def _learn(self, session: TeachSession | None, keep: bool) -> Iterator[tuple[Any, ...]]:
-        session = session or TeachSession()
+    def _learn(self, session: TeachSession | None, keep: bool, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        session = session or TeachSession(request.session_hash)
         try:
             for step in self._teach(session, keep):
                 yield gr.skip(), working(step), gr.skip(), gr.skip()
@@ -277,12 +284,13 @@ class TeachTab:
             self._uploads.release(brought)
 
 
-def _take_back(session: TeachSession | None, action: str) -> tuple[TeachSession, str]:
-    session = session or TeachSession()
+def _take_back(session: TeachSession | None, action: str, request: gr.Request) -> tuple[TeachSession, str]:
+    session = session or TeachSession(request.session_hash)
     names = [name for name in session.actions if name.casefold() == " ".join((action or "").split()).casefold()]
     session.take_back(names[0] if names else next(reversed(session.actions), None))
     return session, session_view(session)
 
 
 def _start_over(request: gr.Request) -> tuple[Any, ...]:
-    return TeachSession(request.session_hash), session_view(TeachSession()), "", "", gr.Column(visible=False)
+    empty = TeachSession(request.session_hash)
+    return empty, session_view(empty), "", "", gr.Column(visible=False), *TaughtTry.nothing_answered()

@@ -14,8 +14,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -198,30 +199,83 @@ def processor_seconds(space: RunningSpace) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_endpoints_are_tools_of_an_mcp_server(
-    trained_model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture(scope="module")
+def with_tools(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
+    """The Space as an MCP server."""
     pytest.importorskip("mcp")
-    clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
-    with running_space(trained_model, tmp_path_factory.mktemp("mcp"), "--mcp") as with_tools:
-        address = f"{with_tools.url}/gradio_api/file={upload(with_tools, clip)}"
-        # In this thread the event loop of the browser runs, if a test has opened one.
-        with ThreadPoolExecutor(1) as thread:
-            names, answer = thread.submit(asyncio.run, use_tools(with_tools.url, address)).result()
-        assert sorted(names) == ["about", "classify", "live", "teach_clip", "teach_learn", "teach_try", "timeline"]
-        assert answer["top"][0]["label"] == "grow"
-        assert with_tools.kept_files() == []
+    with running_space(trained_model, tmp_path_factory.mktemp("mcp"), "--mcp") as running:
+        yield running
+        assert wait_until_nothing_is_kept(running) == []
 
 
-async def use_tools(url: str, video: str) -> tuple[list[str], dict[str, Any]]:
+def use_tool(space: RunningSpace, name: str, clip: Path | None = None, **arguments: Any) -> Any:
+    """What a visitor of the MCP server gets, each time by a connection of its own."""
+    if clip is not None:
+        arguments["frame" if name == "live" else "video"] = f"{space.url}/gradio_api/file={upload(space, clip)}"
+
+    async def use() -> Any:
+        async with mcp_client(space) as client:
+            result = await client.call_tool(name, arguments)
+            said = result.content[0].text
+            return said if result.isError else ast.literal_eval(said)
+
+    return _in_a_thread(use())
+
+
+@asynccontextmanager
+async def mcp_client(space: RunningSpace) -> AsyncIterator[Any]:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client
 
     async with (
-        streamable_http_client(f"{url}/gradio_api/mcp/") as (read, write, _),
-        ClientSession(read, write) as session,
+        streamable_http_client(f"{space.url}/gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as client,
     ):
-        await session.initialize()
-        tools = await session.list_tools()
-        result = await session.call_tool("classify", {"video": video})
-        return [tool.name for tool in tools.tools], ast.literal_eval(result.content[0].text)
+        await client.initialize()
+        yield client
+
+
+def _in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
+    # In this thread the event loop of the browser runs, if a test has opened one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def test_endpoints_are_tools_of_an_mcp_server(with_tools: RunningSpace, tmp_path: Path) -> None:
+    from PIL import Image
+
+    async def names() -> list[str]:
+        async with mcp_client(with_tools) as client:
+            return [tool.name for tool in (await client.list_tools()).tools]
+
+    endpoints = ["about", "classify", "live", "teach_clip", "teach_learn", "teach_try", "timeline"]
+    assert sorted(_in_a_thread(names())) == endpoints
+    clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
+    assert use_tool(with_tools, "classify", clip)["top"][0]["label"] == "grow"
+    session = ""
+    for picture in generate_frames("green_to_red", 2, seed=3)[::4]:
+        Image.fromarray(picture).save(tmp_path / "frame.png")
+        answer = use_tool(with_tools, "live", tmp_path / "frame.png", session=session)
+        session = answer["session"]
+    assert answer["top"][0]["label"] == "green_to_red"
+
+
+def test_visitors_of_an_mcp_server_do_not_see_one_another(with_tools: RunningSpace, tmp_path: Path) -> None:
+    taught = {"one": ("grow", "darken"), "other": ("brighten", "shrink")}
+    sessions = dict.fromkeys(taught, "")
+    for number in range(2):
+        for place in range(2):
+            for who, actions in taught.items():
+                name = f"{who}-{place}-{number}.mp4"
+                clip = write_video(tmp_path / name, generate_frames(actions[place], number, seed=3))
+                action = f"{who} {place}"
+                answer = use_tool(with_tools, "teach_clip", clip, action=action, session=sessions[who])
+                sessions[who] = answer["session"]
+    for who, session in sessions.items():
+        labels = [f"{who} 0", f"{who} 1"]
+        assert use_tool(with_tools, "teach_learn", keep=False, session=session)["learned"]["labels"] == labels
+        clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 7, seed=3))
+        answer = use_tool(with_tools, "teach_try", clip, session=session)
+        assert sorted(row["label"] for row in answer["top"]) == labels
+    assert "Learn your actions first" in use_tool(with_tools, "teach_try", clip)
+    assert "not there" in use_tool(with_tools, "teach_learn", keep=False, session="guessed")

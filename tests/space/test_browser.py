@@ -289,6 +289,26 @@ def test_no_name_is_cut(open_page: OpenPage, tmp_path: Path, size: str) -> None:
     assert page.eval_on_selector_all(".rl-label", script) == 0
 
 
+def look_into_what_is_taught(page: Any, another: Path) -> None:
+    """See that what is found inside an answer is of the taught model, which knows two actions."""
+    inside = page.locator("#teach-inside-answer")
+    page.get_by_role("button", name="Reverse its frames").click()
+    inside.get_by_text("Reversed", exact=True).wait_for()
+    for names in inside.locator(".rl-bars").all():
+        assert sorted(names.locator(".rl-label").all_inner_texts()) == ["Darken", "Shrink"]
+    page.get_by_role("button", name="Where it comes from").click()
+    inside.locator(".rl-where").first.wait_for()
+    assert re.search("Orange speaks for “(Darken|Shrink)”", inside.inner_text())
+    upload(page, another, "#teach-try")
+    page.locator("#teach-answer .rl-clip .rl-source", has_text=another.name).wait_for()
+    page.get_by_role("button", name="Compare with the clip before").click()
+    inside.get_by_text(another.name).wait_for()
+    page.get_by_role("button", name="As a picture").click()
+    picture = inside.locator(".rl-answer-card")
+    picture.wait_for()
+    assert re.search("(Darken|Shrink|None of my actions)", picture.get_attribute("alt"))
+
+
 def test_actions_are_taught_tried_and_taken_along(
     open_page: OpenPage, screenshots: Path, space: RunningSpace, tmp_path: Path
 ) -> None:
@@ -311,6 +331,7 @@ def test_actions_are_taught_tried_and_taken_along(
     assert re.fullmatch(r"[0-6] of 6", page.locator(".rl-learned h2").inner_text())
     upload(page, sorted((clips / "shrink").iterdir())[3], "#teach-try")
     page.locator("#teach-answer .rl-clip h2").wait_for()
+    look_into_what_is_taught(page, sorted((clips / "darken").iterdir())[3])
     page.get_by_role("button", name="Pack it").click()
     with page.expect_download() as downloading:
         page.get_by_role("button", name="Download the model").click()
@@ -319,6 +340,7 @@ def test_actions_are_taught_tried_and_taken_along(
     downloading.value.save_as(taken)
     page.get_by_role("button", name="Start over").click()
     page.get_by_text("Name an action, then drop").wait_for()
+    assert page.locator("#teach-answer .rl-clip").count() == 0
     page.set_input_files("#teach-zip input[type=file]", str(taken))
     page.get_by_text("It knows darken, shrink").wait_for()
     page.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from answer_card import answer_card, card_description
@@ -18,6 +21,7 @@ from page_sessions import forget_page
 from resnet_lstm.data.generated_clips import generate_frames
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.inference import ClipPrediction, DecisionPlaces
+from resnet_lstm.teaching import TaughtModel
 from space_fixtures import ACTIONS
 
 SPITEFUL = "<script>alert(1)</script>"
@@ -52,6 +56,27 @@ def test_the_last_two_clips_are_remembered_without_their_large_pictures(session:
     assert [look.name for look in session.looks] == ["green_to_red.mp4", "brighten.mp4"]
     assert all(look.answer.prediction.frames.shape == (16, 64, 64, 3) for look in session.looks)
     assert session.looks[0].aspect == 2
+
+
+def test_what_a_taught_model_says_is_looked_into_by_that_model(
+    engine: Engine, session: LookSession, tmp_path: Path
+) -> None:
+    features = [torch.rand(16, engine.config.frame_feature_size) for _ in range(4)]
+    *_, taught = engine.teach({"wave": features[:2], "clap": features[2:]}, None, keep=False)
+    assert isinstance(taught, TaughtModel)
+    clip = write_video(tmp_path / "clip.mp4", generate_frames("grow", 1, seed=3))
+    *_, answer = engine.answer(str(clip), taught.model)
+    assert isinstance(answer, Answer)
+    of_taught = LookSession("page")
+    of_taught.looks = list(session.looks)
+    of_taught.add(answer)
+    # Those of another model have other labels, and are compared with none of this.
+    assert [look.name for look in of_taught.looks] == ["clip.mp4"]
+    np.testing.assert_allclose(in_order(engine, of_taught, "as filmed").logits, answer.prediction.logits, atol=1e-5)
+    np.testing.assert_allclose(places_of(engine, of_taught).frame_shares, answer.prediction.frame_shares(), atol=0.02)
+    config = engine.config_of(answer)
+    view = orders_view(of_taught.looks[0], in_order(engine, of_taught, "reversed"), "reversed", config)
+    assert set(re.findall(r'rl-label">([^<]*)<', view)) == {"Wave", "Clap"}
 
 
 def test_what_a_page_had_answered_is_forgotten_with_it(session: LookSession) -> None:
@@ -117,6 +142,18 @@ def test_the_picture_to_take_along_is_whole_however_long_the_names_are(engine: E
     assert (pixels[:, -40:] == 255).all()
     assert (pixels != 255).any()
     assert "Green to red" in card_description(look, engine.config)
+
+
+def test_an_action_of_a_long_name_is_told_from_another_on_the_picture(engine: Engine, session: LookSession) -> None:
+    cards = []
+    for ending in ("lowered", "lowering"):
+        config = copy.deepcopy(engine.config)
+        config.id2label = dict.fromkeys(config.id2label, f"jumping jacks with both of the arms {ending}")
+        card = Image.open(io.BytesIO(answer_card(session.looks[0], config)))
+        cards.append(np.asarray(card.convert("L"))[:300])
+    # In the answer, on the left, and beside the bars.
+    assert (cards[0][:, :550] != cards[1][:, :550]).any()
+    assert (cards[0][:, 600:] != cards[1][:, 600:]).any()
 
 
 def test_nothing_of_a_name_becomes_markup_there(engine: Engine, session: LookSession) -> None:

@@ -15,7 +15,6 @@ import torch
 
 from engine import Engine
 from limits import VideoRefusedError
-from page_sessions import forget_page
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.inference import ClipPrediction, load_model, predict_clips
 from resnet_lstm.teaching import TaughtModel, teach
@@ -114,17 +113,6 @@ def test_a_session_has_room_for_so_much(clips: Path) -> None:
         session.check_room("action 1", path)
     session.take_back("action 2")
     assert "action 2" not in session.actions
-
-
-def test_a_page_that_is_closed_is_forgotten_and_no_other() -> None:
-    closed, other, programs = TeachSession("closed"), TeachSession("other"), TeachSession()
-    for session in (closed, other, programs):
-        session.add("wave", _clip("0"))
-    forget_page(None)
-    forget_page("closed")
-    assert not closed.actions
-    assert other.actions
-    assert programs.actions
 
 
 def _clip(sha256: str) -> ClipToLearn:
