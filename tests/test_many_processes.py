@@ -128,6 +128,7 @@ def model_of_clips(tiny_backbone: Path, tmp_path: Path) -> Path:
 # One clip is left for the last batch of an epoch, and two when the clips for validation have come to it.
 FROZEN = ("--num-train-epochs", 4, "--train-batch-size", 4, "--checkpoint-interval-seconds", 0)
 LAST_STAGE = ("--num-train-epochs", 1, "--unfreeze", "last_stage", "--tuning-epochs", 2, "--no-refit")
+ALL = ("--num-train-epochs", 1, "--train-backbone", "--tuning-epochs", 2, "--tuning-learning-rate", 3e-4, "--no-refit")
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +153,10 @@ def test_two_processes_train_what_one_does(training: Training, by_one_process: P
     assert_trained_alike(by_one_process, training.root / "two")
 
 
-def test_two_processes_tune_what_one_does(training: Training) -> None:
-    training("one", (), *LAST_STAGE)
-    training("two", TORCHRUN, *LAST_STAGE)
+@pytest.mark.parametrize("tuned", [LAST_STAGE, ALL], ids=["last_stage", "all"])
+def test_two_processes_tune_what_one_does(training: Training, tuned: tuple[object, ...]) -> None:
+    training("one", (), *tuned)
+    training("two", TORCHRUN, *tuned)
     assert_trained_alike(training.root / "one", training.root / "two", "tuning_log.jsonl")
 
 
