@@ -20,6 +20,8 @@ from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.data.video_folder import Entry, write_video_folder
+from resnet_lstm.features import FeatureShards
+from shard_fixtures import SameClips
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = (
@@ -182,6 +184,25 @@ def test_two_processes_fit_the_classifier_to_sums_of_which_each_gathers_a_part(
     script.write_text(MANY_CLIPS)
     launched(TORCHRUN, *training.arguments("two", *FROZEN), script=script)
     assert_trained_alike(by_one_process, training.root / "two", relative=1e-4)
+
+
+def test_two_processes_stream_features_and_train_and_evaluate_what_one_does(
+    training: Training, same_clips: SameClips, tmp_path: Path
+) -> None:
+    features = tmp_path / "features"
+    of_clips = ["--backbone", training.backbone, "--num-frames", 6, "--num-views", 2, "--precision", "fp32"]
+    launched(TORCHRUN, "extract", "--dataset", same_clips.shards, "--output", features, *of_clips)
+    training.dataset = FeatureShards.open(features)
+    # Two of the four shards that are trained on.
+    streamed = (*FROZEN, "--shuffle-buffer", 20 * 2 * 6 * 40 * 4 / 2**30)
+    script = tmp_path / "many_clips.py"
+    script.write_text(MANY_CLIPS)
+    for name, launcher in (("one", ()), ("two", TORCHRUN)):
+        launched(launcher, *training.arguments(name, *streamed), script=script)
+        evaluation = ["evaluate", tmp_path / "one", "--dataset", features, "--precision", "fp32"]
+        launched(launcher, *evaluation, "--output", tmp_path / f"evaluated by {name}")
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", relative=1e-4)
+    assert file_bytes(tmp_path / "evaluated by one") == file_bytes(tmp_path / "evaluated by two")
 
 
 def test_what_all_processes_stumble_over_is_said_once(training: Training) -> None:
