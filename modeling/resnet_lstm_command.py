@@ -21,7 +21,7 @@ PROGRAM = "resnet-lstm"
 USAGE_ERROR = 2
 INTERRUPTED = 130
 # Those that share their work with the other processes of a launch.
-IN_SEVERAL_PROCESSES = ("extract", "train", "evaluate")
+IN_SEVERAL_PROCESSES = ("extract", "train", "evaluate", "predict", "timeline")
 # Seconds in which a launcher has stopped all processes after one has ended, on a busy machine too.
 SECONDS_TO_STOP = 10
 

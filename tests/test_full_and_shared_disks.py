@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -178,17 +179,45 @@ def test_two_processes_on_one_output(
         assert list(place.iterdir()) == []
 
 
-def test_two_processes_fill_one_cache(
+# Starts the command when as many others stand at the same gate.
+AT_A_GATE = """
+import sys, time
+from pathlib import Path
+from resnet_lstm.commands import extract, train
+from resnet_lstm_command import main
+gate, name, number, *arguments = sys.argv[1:]
+(Path(gate) / name).touch()
+while len(list(Path(gate).iterdir())) < int(number):
+    time.sleep(0.01)
+sys.exit(main(arguments))
+"""
+
+
+def test_jobs_at_the_same_time_fill_one_cache(
     run: Run, tiny_dataset: VideoFolder, tiny_backbone: Path, tmp_path: Path
 ) -> None:
-    command = [*map(str, extraction(tiny_dataset, tiny_backbone, tmp_path / "shared"))]
-    other = subprocess.Popen([sys.executable, "-m", "resnet_lstm", *command])
-    while not (tmp_path / "shared").exists() and other.poll() is None:
-        time.sleep(0.01)
-    run(*command)
-    assert other.wait() == 0
+    gate, cache, output = tmp_path / "gate", tmp_path / "shared", tmp_path / "model"
+    gate.mkdir()
+    extract = [*map(str, extraction(tiny_dataset, tiny_backbone, cache))]
+    train = ["train", *extract[1:], "--output", str(output), "--num-train-epochs", "1", "--no-baseline"]
+    commands = {"one": extract, "two": extract, "three": [*train, "--num-workers", "0"]}
+    jobs = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", AT_A_GATE, gate, name, str(len(commands)), *command],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, command in commands.items()
+    }
+    said = {name: job.communicate()[0] for name, job in jobs.items()}
+    assert [job.returncode for job in jobs.values()] == [0, 0, 0]
+    assert (output / "model.safetensors").is_file()
+    for name in ("one", "two"):
+        # Made here, or by one of the others and found there.
+        counts = re.findall(r"(\d+) extracted, (\d+) were there already", said[name])
+        assert [sum(map(int, split)) for split in counts] == [32, 4, 4]
     run(*extraction(tiny_dataset, tiny_backbone, tmp_path / "alone"))
-    assert file_bytes(tmp_path / "shared") == file_bytes(tmp_path / "alone")
+    assert file_bytes(cache) == file_bytes(tmp_path / "alone")
 
 
 def test_a_clock_that_was_put_back(run: Run, tiny_dataset: VideoFolder, tiny_backbone: Path, tmp_path: Path) -> None:

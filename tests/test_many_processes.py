@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from conftest import build_tiny_model, make_tiny_processor
+from clip_trees import file_bytes
+from conftest import build_tiny_model, make_tiny_processor, numbered_frames
 from resnet_lstm.accelerator import create_accelerator
 from resnet_lstm.data import VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
+from resnet_lstm.data.video_encoding import write_video
 from resnet_lstm.data.video_folder import Entry, write_video_folder
+from resnet_lstm.features import FeatureShards
+from shard_fixtures import SameClips
 
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = (
@@ -128,6 +132,7 @@ def model_of_clips(tiny_backbone: Path, tmp_path: Path) -> Path:
 # One clip is left for the last batch of an epoch, and two when the clips for validation have come to it.
 FROZEN = ("--num-train-epochs", 4, "--train-batch-size", 4, "--checkpoint-interval-seconds", 0)
 LAST_STAGE = ("--num-train-epochs", 1, "--unfreeze", "last_stage", "--tuning-epochs", 2, "--no-refit")
+ALL = ("--num-train-epochs", 1, "--train-backbone", "--tuning-epochs", 2, "--tuning-learning-rate", 3e-4, "--no-refit")
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +157,10 @@ def test_two_processes_train_what_one_does(training: Training, by_one_process: P
     assert_trained_alike(by_one_process, training.root / "two")
 
 
-def test_two_processes_tune_what_one_does(training: Training) -> None:
-    training("one", (), *LAST_STAGE)
-    training("two", TORCHRUN, *LAST_STAGE)
+@pytest.mark.parametrize("tuned", [LAST_STAGE, ALL], ids=["last_stage", "all"])
+def test_two_processes_tune_what_one_does(training: Training, tuned: tuple[object, ...]) -> None:
+    training("one", (), *tuned)
+    training("two", TORCHRUN, *tuned)
     assert_trained_alike(training.root / "one", training.root / "two", "tuning_log.jsonl")
 
 
@@ -178,6 +184,25 @@ def test_two_processes_fit_the_classifier_to_sums_of_which_each_gathers_a_part(
     script.write_text(MANY_CLIPS)
     launched(TORCHRUN, *training.arguments("two", *FROZEN), script=script)
     assert_trained_alike(by_one_process, training.root / "two", relative=1e-4)
+
+
+def test_two_processes_stream_features_and_train_and_evaluate_what_one_does(
+    training: Training, same_clips: SameClips, tmp_path: Path
+) -> None:
+    features = tmp_path / "features"
+    of_clips = ["--backbone", training.backbone, "--num-frames", 6, "--num-views", 2, "--precision", "fp32"]
+    launched(TORCHRUN, "extract", "--dataset", same_clips.shards, "--output", features, *of_clips)
+    training.dataset = FeatureShards.open(features)
+    # Two of the four shards that are trained on.
+    streamed = (*FROZEN, "--shuffle-buffer", 20 * 2 * 6 * 40 * 4 / 2**30)
+    script = tmp_path / "many_clips.py"
+    script.write_text(MANY_CLIPS)
+    for name, launcher in (("one", ()), ("two", TORCHRUN)):
+        launched(launcher, *training.arguments(name, *streamed), script=script)
+        evaluation = ["evaluate", tmp_path / "one", "--dataset", features, "--precision", "fp32"]
+        launched(launcher, *evaluation, "--output", tmp_path / f"evaluated by {name}")
+    assert_trained_alike(tmp_path / "one", tmp_path / "two", relative=1e-4)
+    assert file_bytes(tmp_path / "evaluated by one") == file_bytes(tmp_path / "evaluated by two")
 
 
 def test_what_all_processes_stumble_over_is_said_once(training: Training) -> None:
@@ -214,9 +239,65 @@ def test_a_process_that_fails_stops_all_with_one_message(
 
 
 def test_a_command_that_does_not_share_its_work_is_refused_in_several_processes(model_of_clips: Path) -> None:
-    run = launched((), "predict", model_of_clips, "clip.mp4", check=False, WORLD_SIZE="2", RANK="0")
+    run = launched((), "export", model_of_clips, "--format", "onnx", check=False, WORLD_SIZE="2", RANK="0")
     assert run.returncode == 2
-    assert run.stderr.startswith("error: 2 processes: each would do all the work of `predict`")
+    assert run.stderr.startswith("error: 2 processes: each would do all the work of `export`")
+
+
+@pytest.fixture(scope="module")
+def clips_of_all_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven clips of several lengths in a folder; one of them is damaged, and another one no video."""
+    folder = tmp_path_factory.mktemp("clips")
+    for number, length in enumerate((30, 9, 24, 12, 15, 21)):
+        write_video(folder / f"{number}.avi", numbered_frames(length))
+    whole = (folder / "2.avi").read_bytes()
+    (folder / "2.avi").write_bytes(whole[: len(whole) * 3 // 4])
+    (folder / "3b.avi").write_bytes(b"no video")
+    (folder / "notes.txt").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "launcher"),
+    [(("predict", "--strip"), TORCHRUN), (("timeline",), ACCELERATE)],
+    ids=["predict", "timeline"],
+)
+def test_two_processes_answer_each_file_once_and_in_order(
+    model_of_clips: Path, clips_of_all_kinds: Path, tmp_path: Path, command: tuple[str, ...], launcher: tuple[str, ...]
+) -> None:
+    runs = {}
+    for name, with_ in (("one", ()), ("two", launcher)):
+        output = tmp_path / name
+        output.mkdir()
+        files = [*("--json", output / "answers.jsonl"), *("--csv", output / "answers.csv")]
+        files += [part for option in command[1:] for part in (option, output / "strips")]
+        runs[name] = launched(
+            with_, command[0], model_of_clips, clips_of_all_kinds, "--precision", "fp32", *files, check=False
+        )
+    one, two = runs["one"], runs["two"]
+    assert one.returncode == two.returncode == 1
+    assert one.stdout.count("%") >= 6
+    assert two.stdout == one.stdout
+    for said in ("error: ", "3b.avi: not readable as a video", "passed over, no clips by their names: 1 .txt"):
+        assert one.stderr.count(said) == two.stderr.count(said) == 1, two.stderr
+    assert one.stderr.count("clips could not be read") == two.stderr.count("clips could not be read")
+    assert file_bytes(tmp_path / "two") == file_bytes(tmp_path / "one")
+    with (tmp_path / "two" / "answers.csv").open(newline="") as file:
+        assert list(dict.fromkeys(Path(row["source"]).stem for row in csv.DictReader(file))) == [
+            *("0", "1", "2", "3", "3b", "4", "5")
+        ]
+
+
+def test_a_process_that_cannot_go_on_ends_the_answers_of_all(
+    model_of_clips: Path, clips_of_all_kinds: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "rank_fails.py"
+    script.write_text(RANK_FAILS)
+    command = ["predict", model_of_clips, clips_of_all_kinds, "--strip", tmp_path / "strips"]
+    run = launched(TORCHRUN, *command, check=False, script=script)
+    assert run.returncode != 0
+    assert run.stderr.count("error: ") == run.stderr.count("error: [Errno 27] File too large") == 1
+    assert "Connection closed" not in run.stderr
 
 
 @pytest.mark.parametrize("name", ["FSDP", "DEEPSPEED"])

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 # What `accelerate launch` says of it in the environment.
 _CUT_MODELS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+# One waits for another that still has a long video to read, or clips to score. Who has ended is noticed at once.
+_LONGEST_WAIT = timedelta(days=1)
+
+_Found = TypeVar("_Found")
 
 
 def create_accelerator(**kwargs: Any) -> Accelerator:
@@ -30,13 +39,55 @@ def create_accelerator(**kwargs: Any) -> Accelerator:
                 f"launched with {name}: it cuts a model that is too large for one device, and this one is not. Launch "
                 "with --multi_gpu alone: each process then has a whole model and a part of the clips."
             )
-    return Accelerator(cpu=not torch.accelerator.is_available(), **kwargs)
+    waiting = InitProcessGroupKwargs(timeout=_LONGEST_WAIT)
+    return Accelerator(cpu=not torch.accelerator.is_available(), kwargs_handlers=[waiting], **kwargs)
+
+
+def end_together(accelerator: Accelerator) -> None:
+    """Wait for the other processes of the run and part from them: one that ends connected may take another down."""
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 def own_share() -> slice:
     """Which of a list's items are this process's: those of all processes of the run are the list."""
     state = PartialState()
     return slice(state.process_index, None, state.num_processes)
+
+
+def own_stretch(num_items: int) -> slice:
+    """As `own_share`, of so many items that lie side by side in files: so do a process's, which reads few files."""
+    state = PartialState()
+    start, end = (num_items * (state.process_index + i) // state.num_processes for i in (0, 1))
+    return slice(start, end)
+
+
+def found_by_first(find: Callable[[], _Found]) -> _Found:
+    """What the first process of the run finds, for all of them, which must all make this call."""
+    found = [find() if PartialState().is_main_process else None]
+    broadcast_object_list(found)
+    first: _Found = found[0]  # type: ignore[assignment]
+    return first
+
+
+def answers_of_all(answers: Iterable[_Found], num_items: int, at_a_time: int) -> Iterator[_Found]:
+    """For the first process of the run the answers of all of them, in the order of what they answer; else none.
+
+    Args:
+        answers: Of this process, to its `own_share` of a list. All processes must make this call and go to the end.
+        num_items: How many the list has.
+        at_a_time: After so many of its answers a process gives them away, and waits for the others to do so.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        yield from answers
+        return
+    own = iter(answers)
+    for _ in range(0, num_items, at_a_time * state.num_processes):
+        shares: list[list[_Found]] = gather_object([list(islice(own, at_a_time))])
+        if state.is_main_process:
+            yield from (share[index] for index in range(at_a_time) for share in shares if index < len(share))
+    deque(own, maxlen=0)  # what is left to do after the last answer
 
 
 def add_up(tensor: torch.Tensor) -> None:

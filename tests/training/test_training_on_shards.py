@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 import torch
 from pyarrow.parquet import ParquetFile
@@ -51,19 +52,21 @@ class Runs:
     def __init__(self, clips: SameClips, backbone: Path, root: Path) -> None:
         self.clips, self.backbone, self.root = clips, backbone, root
         self.features = root / "features"
-        assert run_command("extract", [*self._dataset(clips.shards), "--output", str(self.features), *COMMON]) == 0
+        assert (
+            run_command("extract", [*self.dataset_options(clips.shards), "--output", str(self.features), *COMMON]) == 0
+        )
 
-    def _dataset(self, path: Path) -> list[str]:
+    def dataset_options(self, path: Path | str) -> list[str]:
         return ["--dataset", str(path), "--backbone", str(self.backbone), *self.cache]
 
-    def arguments(self, output: str, dataset: Path, *options: str) -> list[str]:
+    def arguments(self, output: str, dataset: Path | str, *options: str) -> list[str]:
         return [
-            *self._dataset(dataset), "--output", str(self.root / output), *COMMON, "--lstm-hidden-size", "16",
+            *self.dataset_options(dataset), "--output", str(self.root / output), *COMMON, "--lstm-hidden-size", "16",
             "--train-batch-size", "8", "--learning-rate", "0.01", "--num-train-epochs", "3",
             "--early-stopping-patience", "0", "--checkpoint-interval-seconds", "0", *options,
         ]  # fmt: skip
 
-    def train(self, output: str, dataset: Path, *options: str) -> None:
+    def train(self, output: str, dataset: Path | str, *options: str) -> None:
         assert run_command("train", self.arguments(output, dataset, *options)) == 0
 
     def resume(self, output: str, dataset: Path, *options: str) -> None:
@@ -96,6 +99,24 @@ def test_metrics_are_those_of_training_on_a_video_folder(runs: Runs) -> None:
     logs = [(runs.root / output / "training_log.jsonl").read_text().splitlines() for output in ("local", "streamed")]
     for line, other in zip(*logs, strict=True):
         assert {**json.loads(line), "seconds": 0} == {**json.loads(other), "seconds": 0}
+
+
+def test_all_the_way_from_an_object_store_comes_to_the_same(runs: Runs) -> None:
+    store = fsspec.filesystem("memory")
+    store.put(str(runs.clips.shards), "/bucket/clips", recursive=True)
+    output = runs.root / "features of the store"
+    extract = [*runs.dataset_options("memory://bucket/clips/*.tar"), "--output", str(output), *COMMON]
+    assert run_command("extract", extract) == 0
+    parts = sorted(path.name for path in runs.features.glob("*.parquet"))
+    assert sorted(path.name for path in output.glob("*.parquet")) == parts
+    store.put(str(output), "/bucket/features", recursive=True)
+    options = ("--no-baseline", "--shuffle-buffer", SMALL_BUFFER)
+    for name, dataset in (("here", runs.features), ("there", "memory://bucket/features")):
+        runs.train(name, dataset, *options)
+        evaluation = ["--dataset", str(dataset), "--output", str(runs.root / f"{name} again"), *runs.cache]
+        assert run_command("evaluate", [str(runs.root / name), *evaluation]) == 0
+    assert runs.figures("there") == runs.figures("here") == runs.figures("there again")
+    assert runs.predictions("there") == runs.predictions("here") == runs.predictions("there again")
 
 
 def test_a_killed_run_that_streams_more_than_its_buffer_resumes_to_the_same_model(runs: Runs) -> None:

@@ -69,7 +69,7 @@ def time_feeding(
     def feed(number: int) -> None:
         with tempfile.TemporaryDirectory() as root:
             cache = FeatureCache(root, instant, on_device)
-            with _main_process_seconds(in_main, len(clips)):
+            with main_process_seconds(in_main, len(clips)):
                 extract_features(
                     instant,
                     on_device,
@@ -101,7 +101,13 @@ def _decode(path: Path, processor: ResNetLSTMVideoProcessor) -> None:
 
 
 @contextmanager
-def _main_process_seconds(seconds: list[float], num_clips: int) -> Iterator[None]:
+def main_process_seconds(seconds: list[float], num_clips: int = 1) -> Iterator[None]:
+    """Put into a list for how long this process has kept a core busy meanwhile, all of its threads together.
+
+    Args:
+        seconds: The list.
+        num_clips: What the seconds are divided by.
+    """
     started = time.process_time()
     yield
     seconds.append((time.process_time() - started) / num_clips)

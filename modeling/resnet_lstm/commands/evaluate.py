@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
-from ..accelerator import create_accelerator
+from ..accelerator import create_accelerator, end_together
 from ..data import SPLITS, DatasetError, VideoFolder
 from ..device_precision import precision_name
 from ..evaluation.evaluate_model import evaluate_model
@@ -117,9 +117,7 @@ def run(args: argparse.Namespace) -> int:
         report.write(args.output)
         print(report.summary())
     accelerator.print(f"\nfigures and pictures: {args.output}")
-    # A process that ends while it is still connected may take another one down with it.
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    end_together(accelerator)
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from accelerate import PartialState
+
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..device_precision import describe, precision_name
 from ..inference import leave_cores_to, load_model
@@ -20,5 +22,6 @@ def load_for(args: argparse.Namespace) -> tuple[ResNetLSTMForVideoClassification
     device = describe(model.device, precision_name(model.resnet_lstm.inference_dtype or model.dtype))
     leave_cores_to(args.runtime)
     runtime = "" if args.runtime == "torch" else f"{args.runtime} on "
-    print(f"{runtime}{device}{' and int8' if args.int8 else ''}", file=sys.stderr)
+    if PartialState().is_main_process:
+        print(f"{runtime}{device}{' and int8' if args.int8 else ''}", file=sys.stderr)
     return model, processor

@@ -8,28 +8,34 @@
 
 Where the model knows what it does not know, a clip that is probably none of its actions is said to be so.
 With --timeline a video is no clip of one action: it is said what happens in it, and when, as `timeline` does.
+Several processes that `torchrun` or `accelerate launch` has started share the clips.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
-import json
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from tqdm.auto import tqdm
 
-from .. import ResNetLSTMConfig
+from .. import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
+from ..accelerator import answers_of_all, create_accelerator, end_together, found_by_first, own_share
 from ..inference import ClipPrediction, FailedClip, find_sources, predict_clips
 from ..plain_text import csv_cell, printable
+from .answers import Answer, write_answers
 from .loaded_model import load_for
 from .parser import CommandParser, positive
 from .shared_options import add_answer_files, add_computing_options, add_model
 from .timeline import add_timeline_options, add_timeline_pictures, label_videos
+
+COLUMNS = ("rank", "label", "score", "known", "damage", "error")
+# Of several processes, how many clips each answers before the first one writes the answers down.
+ANSWERS_AT_A_TIME = 32
 
 
 def make_parser() -> CommandParser:
@@ -63,35 +69,50 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Classify all clips, and return 1 if one could not be read."""
-    sources = find_sources(args.sources)
+    # First of all: it gives each of several processes its own GPU.
+    accelerator = create_accelerator()
+    sources = found_by_first(partial(find_sources, args.sources))
     model, processor = load_for(args)
     if args.timeline:
-        return label_videos(args, sources, model, processor)
-    if args.strip:
-        args.strip.mkdir(parents=True, exist_ok=True)
-    predictions = predict_clips(
-        model, processor, sources, batch_size=args.batch_size, num_workers=args.num_workers, anytime=args.anytime
+        return label_videos(args, sources, model, processor, accelerator)
+    own = _answers(args, sources, model, processor)
+    is_first = accelerator.is_main_process
+    answers = tqdm(
+        answers_of_all(own, len(sources), ANSWERS_AT_A_TIME),
+        total=len(sources),
+        unit="clip",
+        disable=len(sources) == 1 or not is_first,
     )
-    num_failed = 0
-    with contextlib.ExitStack() as stack:
-        json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
-        csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
-        if csv_file:
-            csv.writer(csv_file).writerow(["source", "rank", "label", "score", "known", "damage", "error"])
-        bar = tqdm(predictions, total=len(sources), unit="clip", disable=len(sources) == 1)
-        for number, prediction in enumerate(bar, start=1):
-            record = to_record(prediction, model.config, args.top_k)
-            num_failed += "error" in record
-            bar.write(_to_text(record, prediction), file=sys.stderr if "error" in record else sys.stdout)
-            if json_file:
-                json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            if csv_file:
-                _write_csv_rows(csv_file, record, prediction)
-            if args.strip and isinstance(prediction, ClipPrediction):
-                _draw_strip(args.strip, number, prediction, record)
+    num_failed = write_answers(args, COLUMNS, answers)
+    end_together(accelerator)
     if num_failed:
         print(f"{num_failed} of {len(sources)} clips could not be read", file=sys.stderr)
     return 1 if num_failed else 0
+
+
+def _answers(
+    args: argparse.Namespace,
+    sources: list[str],
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+) -> Iterator[Answer]:
+    """Those to this process's share of the clips."""
+    if args.strip:
+        args.strip.mkdir(parents=True, exist_ok=True)
+    predictions = predict_clips(
+        model,
+        processor,
+        sources[own_share()],
+        batch_size=args.batch_size,
+        num_workers=args.num_workers,
+        anytime=args.anytime,
+    )
+    numbers = range(1, len(sources) + 1)[own_share()]
+    for number, prediction in zip(numbers, predictions, strict=True):
+        record = to_record(prediction, model.config, args.top_k)
+        yield Answer(record, _rows(record, prediction), _to_text(record, prediction))
+        if args.strip and isinstance(prediction, ClipPrediction):
+            _draw_strip(args.strip, number, prediction, record)
 
 
 def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig, top_k: int) -> dict[str, Any]:
@@ -113,15 +134,14 @@ def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig,
     }
 
 
-def _write_csv_rows(file: TextIO, record: dict[str, Any], prediction: ClipPrediction | FailedClip) -> None:
-    writer = csv.writer(file)
-    source = csv_cell(record["source"])
+def _rows(record: dict[str, Any], prediction: ClipPrediction | FailedClip) -> list[list[Any]]:
     if isinstance(prediction, FailedClip):
-        writer.writerow([source, "", "", "", "", "", csv_cell(record["error"])])
-        return
+        return [["", "", "", "", "", csv_cell(record["error"])]]
     damage = str(prediction.damage or "")
-    for rank, answer in enumerate(record["top"], start=1):
-        writer.writerow([source, rank, csv_cell(answer["label"]), answer["score"], record["known"], damage, ""])
+    return [
+        [rank, csv_cell(answer["label"]), answer["score"], record["known"], damage, ""]
+        for rank, answer in enumerate(record["top"], start=1)
+    ]
 
 
 def _to_text(record: dict[str, Any], prediction: ClipPrediction | FailedClip) -> str:

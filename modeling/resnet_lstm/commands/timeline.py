@@ -5,6 +5,7 @@
     resnet-lstm timeline runs/ucf101-25 match.mp4 --annotate match-annotated.mp4
 
 Where none of the model's actions is likely, it says "no known action".
+Several processes that `torchrun` or `accelerate launch` has started share the videos.
 Exit status: 0 all videos were read, 1 some were not (each is reported, the others are done), 2 nothing could be done.
 """
 
@@ -12,21 +13,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import json
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator, PartialState
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
+from ..accelerator import answers_of_all, create_accelerator, end_together, found_by_first, own_share
 from ..inference import Timeline, annotate_video, find_sources, label_timeline
 from ..plain_text import csv_cell, printable
+from .answers import Answer, write_answers
 from .loaded_model import load_for
 from .parser import CommandParser
 from .shared_options import add_answer_files, add_computing_options, add_model
+
+COLUMNS = ("action", "start", "end", "score", "damage", "error")
 
 
 def make_parser() -> CommandParser:
@@ -69,9 +73,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Write the timelines of all videos, and return 1 if one could not be read."""
-    sources = find_sources(args.sources)
+    # First of all: it gives each of several processes its own GPU.
+    accelerator = create_accelerator()
+    sources = found_by_first(partial(find_sources, args.sources))
     model, processor = load_for(args)
-    return label_videos(args, sources, model, processor)
+    return label_videos(args, sources, model, processor, accelerator)
 
 
 def label_videos(
@@ -79,64 +85,55 @@ def label_videos(
     sources: list[str],
     model: ResNetLSTMForVideoClassification,
     processor: ResNetLSTMVideoProcessor,
+    accelerator: Accelerator,
 ) -> int:
     """Write the timelines of all videos, and return 1 if one could not be read."""
     if len(sources) > 1 and (args.plot or args.annotate):
         raise ValueError(f"{len(sources)} videos were given: --plot and --annotate take one.")
-    num_failed = 0
-    with _opened_answers(args) as write:
-        for source in sources:
-            try:
-                with progress_bar(f"watching {Path(source).name}") as progress:
-                    timeline = label_timeline(
-                        model,
-                        processor,
-                        source,
-                        fps=args.fps,
-                        min_score=args.min_score,
-                        min_known=args.min_known,
-                        progress=progress,
-                    )
-            except VideoDecodingError as error:
-                num_failed += 1
-                print(f"error: {printable(error)}", file=sys.stderr)
-                write({"source": source, "error": str(error)}, [["", "", "", "", "", csv_cell(str(error))]])
-                continue
-            _print_segments(source, timeline)
-            record = timeline.to_dict()
-            damage = str(timeline.damage or "")
-            rows = [
-                [csv_cell(row["label"] or ""), row["start"], row["end"], row["score"], damage, ""]
-                for row in record["segments"]
-            ]
-            write({"source": source, **record}, rows)
-            _draw(args, source, timeline)
+    own = _answers(args, sources[own_share()], model, processor)
+    num_failed = write_answers(args, COLUMNS, answers_of_all(own, len(sources), 1))
+    end_together(accelerator)
     return 1 if num_failed else 0
 
 
-@contextlib.contextmanager
-def _opened_answers(args: argparse.Namespace) -> Iterator[Callable[[dict[str, Any], list[list[Any]]], None]]:
-    """What writes a video's JSON record and CSV rows to where they are wanted."""
-    with contextlib.ExitStack() as stack:
-        json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
-        csv_file = stack.enter_context(args.csv.open("w", encoding="utf-8", newline="")) if args.csv else None
-        if csv_file:
-            csv.writer(csv_file).writerow(["source", "action", "start", "end", "score", "damage", "error"])
+def _answers(
+    args: argparse.Namespace,
+    sources: list[str],
+    model: ResNetLSTMForVideoClassification,
+    processor: ResNetLSTMVideoProcessor,
+) -> Iterator[Answer]:
+    for source in sources:
+        try:
+            with progress_bar(f"watching {Path(source).name}") as progress:
+                timeline = label_timeline(
+                    model,
+                    processor,
+                    source,
+                    fps=args.fps,
+                    min_score=args.min_score,
+                    min_known=args.min_known,
+                    progress=progress,
+                )
+        except VideoDecodingError as error:
+            rows: list[list[Any]] = [["", "", "", "", "", csv_cell(str(error))]]
+            yield Answer({"source": source, "error": str(error)}, rows, f"error: {printable(error)}")
+            continue
+        record = timeline.to_dict()
+        damage = str(timeline.damage or "")
+        rows = [
+            [csv_cell(row["label"] or ""), row["start"], row["end"], row["score"], damage, ""]
+            for row in record["segments"]
+        ]
+        yield Answer({"source": source, **record}, rows, _to_text(source, timeline))
+        _draw(args, source, timeline)
 
-        def write(record: dict[str, Any], rows: list[list[Any]]) -> None:
-            if json_file:
-                json_file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            if csv_file:
-                csv.writer(csv_file).writerows([csv_cell(record["source"]), *row] for row in rows)
 
-        yield write
-
-
-def _print_segments(source: str, timeline: Timeline) -> None:
-    print(printable(source) + (f" ({timeline.damage})" if timeline.damage else ""))
+def _to_text(source: str, timeline: Timeline) -> str:
+    lines = [printable(source) + (f" ({timeline.damage})" if timeline.damage else "")]
     for segment in timeline.segments:
         span = f"{_clock(segment.start_seconds)} - {_clock(segment.end_seconds)}"
-        print(f"  {span}  {100 * segment.score:5.1f} %  {printable(segment.name)}")
+        lines.append(f"  {span}  {100 * segment.score:5.1f} %  {printable(segment.name)}")
+    return "\n".join(lines)
 
 
 def _draw(args: argparse.Namespace, source: str, timeline: Timeline) -> None:
@@ -152,7 +149,7 @@ def _draw(args: argparse.Namespace, source: str, timeline: Timeline) -> None:
 @contextlib.contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float, float | None], None]]:
     """A bar over the seconds of a video; it shows the time left where the video's duration is known."""
-    with tqdm(desc=description, unit="s") as bar:
+    with tqdm(desc=description, unit="s", disable=not PartialState().is_main_process) as bar:
 
         def update(seconds: float, total_seconds: float | None) -> None:
             bar.total = total_seconds and round(max(total_seconds, seconds))

@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
-from ..accelerator import own_share
+from ..accelerator import own_stretch
 from ..data.leakage import check_leakage
 from ..data.video_folder import Clip, DatasetError, VideoFolder
 from ..features import UNIFORM, ClipFile, FeatureCache, FeatureShards, clip_files, extract_features
@@ -59,7 +59,7 @@ def evaluate_model(
     clips = scorable_clips(model, folder, split)
     label2id = model.config.label2id
     files = clip_files(folder, split)
-    share = files[own_share()] if distributed else files
+    share = files[own_stretch(len(files))] if distributed else files
     altered: dict[str, LogitsOfPath] = {}
     if cache is None:
         logits_of_path = _logits_from_clips(model, processor, share, batch_size, num_workers)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -100,7 +100,8 @@ def extract_features(
     """Put the features of clips into a cache; those that are there already are not computed again.
 
     Features are written as they are computed, so a run that is killed loses no more than the clips it was working on.
-    Under `accelerate launch` or `torchrun` each process takes its share of the clips.
+    Under `accelerate launch` or `torchrun` each process takes its share of the clips. Another run may fill the same
+    cache meanwhile: what it has made is not computed here.
 
     Args:
         model: Its backbone makes the features, on the device where it is, in the precision of the cache.
@@ -123,27 +124,34 @@ def extract_features(
     state = PartialState() if distributed else None
     wanted = {(clip.sha256, view.name): _Job(clip, view) for clip in clips for view in views}
     missing = [job for job in wanted.values() if not cache.keeps(job.clip.sha256, job.view)]
-    result = Extraction(cached=len(wanted) - len(missing))
+    result = Extraction()
     jobs = missing
     if state is not None:
         # No process may look for what is missing after another has begun to fill it in.
         state.wait_for_everyone()
         jobs = missing[state.process_index :: state.num_processes]
+    jobs = _in_an_order_of_its_own(jobs)
 
     device = model.device
     num_workers = default_num_workers(device) if num_workers is None else num_workers
     batch_size = default_batch_size(device) if batch_size is None else batch_size
     was_training = model.training
-    requests = (PictureRequest(job.clip.path, job.view.generator(job.clip.sha256)) for job in jobs)
-    batches = load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers)
+    begun: deque[_Job] = deque()
     with tqdm(total=len(jobs), unit="clip", desc="features", disable=not _is_main(state)) as progress:
-        _compute(model, processor, cache, jobs, batches, result, progress)
+        requests = _requests(jobs, cache, begun, result, progress)
+        batches = load_batches(processor, requests, batch_size=batch_size, num_workers=num_workers)
+        _compute(model, processor, cache, begun, batches, result, progress)
     model.train(was_training)
     if state is not None:
         results: list[Extraction] = gather_object([result])
         result.extracted = sum(share.extracted for share in results)
         result.failed = {path: cause for share in results for path, cause in share.failed.items()}
         result.damaged = {path: damage for share in results for path, damage in share.damaged.items()}
+        result.cached = sum(share.cached for share in results)
+    result.cached += len(wanted) - len(missing)
+    paths = list(dict.fromkeys(job.clip.path for job in missing))
+    result.failed = {path: result.failed[path] for path in paths if path in result.failed}
+    result.damaged = {path: result.damaged[path] for path in paths if path in result.damaged}
     if result.damaged:
         path, damage = min(result.damaged.items())
         logger.warning(
@@ -152,22 +160,46 @@ def extract_features(
     return result
 
 
+def _in_an_order_of_its_own(jobs: Sequence[_Job]) -> list[_Job]:
+    """Shuffled clip by clip: runs that fill the same cache at the same time seldom are at the same clip."""
+    generator = np.random.default_rng()
+    place = {job.clip.sha256: generator.random() for job in jobs}
+    return sorted(jobs, key=lambda job: place[job.clip.sha256])
+
+
+def _requests(
+    jobs: Sequence[_Job],
+    cache: FeatureCache | MapCache,
+    begun: deque[_Job],
+    result: Extraction,
+    progress: tqdm[Any],
+) -> Iterator[PictureRequest]:
+    """For what nobody else has made meanwhile; those jobs are put into `begun`."""
+    for job in jobs:
+        if cache.has(job.clip.sha256, job.view):
+            result.cached += 1
+            progress.update()
+            continue
+        begun.append(job)
+        yield PictureRequest(job.clip.path, job.view.generator(job.clip.sha256))
+
+
 def _compute(
     model: ResNetLSTMModel,
     processor: ResNetLSTMVideoProcessor,
     cache: FeatureCache | MapCache,
-    jobs: Sequence[_Job],
+    begun: deque[_Job],
     batches: Iterable[list[ClipPictures | UnreadableClip]],
     result: Extraction,
     progress: tqdm[Any],
 ) -> None:
-    """Read the pictures of jobs, which come in batches in the same order, and write down what comes of it."""
+    """Read the pictures of jobs that were begun, which come in batches in this order, and write down what it gives."""
     feeder, compute = DeviceFeeder(processor, model.device), HalvingBatches(cache.reader(model))
-    remaining = iter(jobs)
     with _Writer(cache) as writer:
         for batch in batches:
             decoded, pictures = [], []
-            for job, loaded in zip(itertools.islice(remaining, len(batch)), batch, strict=True):
+            for loaded in batch:
+                job = begun.popleft()
                 if isinstance(loaded, UnreadableClip):
                     logger.warning("left out: %s", loaded.error)
                     result.failed[job.clip.path] = loaded.error

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..accelerator import add_up, own_share
+from ..accelerator import add_up, own_stretch
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
 from ..evaluation.metrics import compute_metrics
 from ..features import View
@@ -145,7 +145,7 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
     num_views, num_labels = len(dataset.views), model.config.num_labels
     rows = [(clip.sha256, view) for clip in dataset.clips for view in dataset.views]
     is_shared = len(rows) > most_rows(model.config.hidden_size)
-    share = np.arange(len(rows))[own_share() if is_shared else slice(None)]
+    share = np.arange(len(rows))[own_stretch(len(rows)) if is_shared else slice(None)]
     totals = torch.zeros(2, model.config.hidden_size, dtype=torch.float64)
     num_frames = torch.zeros(1, dtype=torch.float64)
     for _, frame_features in _batches(dataset, rows, share):
