@@ -167,11 +167,22 @@ def test_classes_are_left_out_in_turn_and_their_clips_are_the_unknown_ones(
         assert trial.is_known.tolist() == [label not in classes for label in colour_clips.labels[fold.test]]
     again = trials()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == written
-    result = UnknownResult.of(first, 3)
-    assert result == UnknownResult.of(again, 3)
+    names = colour_clips.label_names
+    result = UnknownResult.of(first, 3, names)
+    assert result == UnknownResult.of(again, 3, names)
     areas = {row.method: row.auroc for row in result.rows}
     assert areas[OUR_METHOD] > 0.8
     assert result.unknown_refused > result.known_refused
+    assert sorted(row.label for row in result.classes) == sorted(names)
+    for row in result.classes:
+        label = names.index(row.label)
+        assert row.clips == (colour_clips.labels == label).sum()
+        without = [trial for trial in first if not trial.is_known[trial.labels == label].any()]
+        refused = np.concatenate([trial.is_refused[trial.labels == label] for trial in without])
+        assert row.refused == refused.mean()
+        assert row.refused + row.taken_for_share <= 1 + 1e-9
+        # It is never taken for itself, which the model does not know.
+        assert row.taken_for in set(names) - {row.label} | {""}
     result.write(tmp_path, {}, "colours")
     assert {path.suffix for path in tmp_path.glob("unknown.*")} == {".json", ".csv", ".md", ".png"}
 

@@ -10,8 +10,8 @@ Every clip is scored by models that have not seen its group. The test split stay
 Trainings that are done are kept in --output: run it again to go on, or to add recipes. Writes comparison.json,
 comparison.csv, comparison.md and gains.png; with --few-clips, accuracy by the number of training clips a class:
 few_clips.json, few_clips.csv, few_clips.md and few_clips.png; with --unknown, how well clips of classes that were left
-out of training are told from the others: unknown.json, unknown.csv, unknown.md and unknown.png; with --teach, how well
-such classes are taught by five clips each: taught.json and taught.md.
+out of training are told from the others, and what each of them is taken for: unknown.json, unknown.csv, unknown.md and
+unknown.png; with --teach, how well such classes are taught by five clips each: taught.json and taught.md.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _leave_classes_out(comparison: _Comparison) -> str:
             *(WITHOUT_LSTM, RECIPES[WITHOUT_LSTM], clips, comparison.folds, left_out),
             *(seed, comparison.features, args.backbone, args.output),
         )
-    result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds)
+    result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds, clips.label_names)
     result.write(args.output, comparison.facts, f"{comparison.title},\na fifth of the classes left out of each")
     return result.to_markdown()
 

@@ -91,11 +91,15 @@ class UnknownTrial:
         values: `[N]` for each of `METHODS`.
         is_known: `[N]`, whether the clip's class was trained on.
         is_refused: `[N]`, whether the model takes the clip for none of its actions.
+        labels: `[N]`, the clips' label ids, those that were left out included.
+        predicted: `[N]`, the label ids of the best answers.
     """
 
     values: dict[str, np.ndarray]
     is_known: np.ndarray
     is_refused: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
 
 
 def class_folds(labels: np.ndarray, num_folds: int, seed: int = 0) -> list[np.ndarray]:
@@ -137,14 +141,21 @@ def leave_out_classes(
         key = training_key(recipe, known_clips, known_fold, seed, features)
         path = output_dir / f"{name}-unknown" / f"{key}.safetensors"
         tensors = load_file(path) if path.is_file() else {}
-        if not METHODS.keys() <= tensors.keys():
-            trial = _trial(recipe, known_clips, known_fold, fold.test, seed, features, backbone)
-            tensors = {**trial.values, "is_known": trial.is_known, "is_refused": trial.is_refused}
+        if not METHODS.keys() | {"predicted"} <= tensors.keys():
+            tensors = _trial(recipe, known_clips, known_fold, fold.test, seed, features, backbone)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as temporary:
                 save_file(tensors, temporary)
-        values = {method: tensors[method] for method in METHODS}
-        trials.append(UnknownTrial(values, tensors["is_known"], tensors["is_refused"]))
+        trained = np.setdiff1d(np.arange(len(clips.label_names)), classes)
+        trials.append(
+            UnknownTrial(
+                values={method: tensors[method] for method in METHODS},
+                is_known=tensors["is_known"],
+                is_refused=tensors["is_refused"],
+                labels=clips.labels[fold.test],
+                predicted=trained[tensors["predicted"]],
+            )
+        )
     return trials
 
 
@@ -169,7 +180,8 @@ def _trial(
     seed: int,
     features: FeaturesInMemory,
     backbone: str,
-) -> UnknownTrial:
+) -> dict[str, np.ndarray]:
+    """`is_known`, `is_refused`, `predicted` and the values of `METHODS`, each `[N]`, of the clips `test`."""
     head, _ = train_head_on_fold(recipe, clips, fold, seed, features, backbone)
     if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
         raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
@@ -179,8 +191,12 @@ def _trial(
         *head_outputs(head, clips, test, features), train_features, torch.from_numpy(clips.labels[train])
     )
     values = {name: method(scored).contiguous().numpy() for name, method in METHODS.items()}
-    refused = scored.known_scores.numpy() < head.config.known_threshold
-    return UnknownTrial(values, clips.labels[test] >= 0, refused)
+    return {
+        **values,
+        "is_known": clips.labels[test] >= 0,
+        "is_refused": scored.known_scores.numpy() < head.config.known_threshold,
+        "predicted": scored.logits.argmax(dim=1).numpy(),
+    }
 
 
 @torch.inference_mode()
@@ -218,23 +234,69 @@ class UnknownRow:
 
 
 @dataclass(frozen=True)
+class LeftOutClass:
+    """What models that a class was left out of make of its clips.
+
+    Attributes:
+        label: Its name.
+        clips: How often a test clip of it was scored.
+        auroc: Area under the ROC curve, clips of known actions against these, mean over the trials.
+        refused: The part of them that is taken for none of the actions.
+        taken_for: What the most of the others are taken for; empty if there are none.
+        taken_for_share: The part of all of them that is.
+    """
+
+    label: str
+    clips: int
+    auroc: float
+    refused: float
+    taken_for: str
+    taken_for_share: float
+
+    @classmethod
+    def of(cls, label: int, trials: Sequence[UnknownTrial], label_names: Sequence[str]) -> LeftOutClass:
+        """Of the trials that a class was left out of."""
+        areas, refused, answers = [], [], []
+        for trial in trials:
+            mine = trial.labels == label
+            compared = mine | trial.is_known
+            areas.append(roc_auc_score(trial.is_known[compared], trial.values[OUR_METHOD][compared]))
+            refused.append(trial.is_refused[mine])
+            answers.append(trial.predicted[mine & ~trial.is_refused])
+        counts = np.bincount(np.concatenate(answers), minlength=len(label_names))
+        num_scored = len(np.concatenate(refused))
+        return cls(
+            label_names[label],
+            clips=num_scored,
+            auroc=float(np.mean(areas)),
+            refused=float(np.concatenate(refused).mean()),
+            taken_for=label_names[int(counts.argmax())] if counts.any() else "",
+            taken_for_share=float(counts.max() / num_scored),
+        )
+
+
+@dataclass(frozen=True)
 class UnknownResult:
     """What leaving out classes has shown.
 
     Attributes:
         rows: Of `METHODS`.
+        classes: Of the classes that were left out and have test clips, those that pass most easily first.
         known_refused: The part of known test clips below the models' thresholds, mean over the trials.
         unknown_refused: The same of unknown ones.
         trials: How many models were trained.
     """
 
     rows: list[UnknownRow]
+    classes: list[LeftOutClass]
     known_refused: float
     unknown_refused: float
     trials: int
 
     @classmethod
-    def of(cls, trials: Sequence[UnknownTrial], num_class_folds: int, seed: int = 0) -> UnknownResult:
+    def of(
+        cls, trials: Sequence[UnknownTrial], num_class_folds: int, label_names: Sequence[str], seed: int = 0
+    ) -> UnknownResult:
         """Score all methods on trials from `leave_out_classes`."""
         areas = {
             name: np.array([roc_auc_score(trial.is_known, trial.values[name]) for trial in trials]).reshape(
@@ -249,15 +311,21 @@ class UnknownResult:
             drawn = generator.integers(num_class_folds, size=(NUM_RESAMPLES, num_class_folds))
             low, high = np.quantile(gains.mean(axis=1)[drawn].mean(axis=1), (0.025, 0.975))
             rows.append(UnknownRow(name, float(of_method.mean()), float(gains.mean()), float(low), float(high)))
+        without: dict[int, list[UnknownTrial]] = {}
+        for trial in trials:
+            for label in np.unique(trial.labels[~trial.is_known]):
+                without.setdefault(int(label), []).append(trial)
+        classes = [LeftOutClass.of(label, of_label, label_names) for label, of_label in without.items()]
         return cls(
             rows,
+            sorted(classes, key=lambda left_out: left_out.auroc),
             known_refused=float(np.mean([trial.is_refused[trial.is_known].mean() for trial in trials])),
             unknown_refused=float(np.mean([trial.is_refused[~trial.is_known].mean() for trial in trials])),
             trials=len(trials),
         )
 
     def to_markdown(self) -> str:
-        """A table for people."""
+        """Tables for people."""
         lines = ["| method | AUROC | less the largest score, points |", "| --- | --- | --- |"]
         for row in self.rows:
             gain = f"{100 * row.gain:+.1f} [{100 * row.gain_low:+.1f}, {100 * row.gain_high:+.1f}]"
@@ -267,6 +335,13 @@ class UnknownResult:
             f"At the models' own thresholds {100 * self.known_refused:.1f} % of the clips of known actions and "
             f"{100 * self.unknown_refused:.1f} % of the others are taken for none of the actions."
         )
+        lines += ["", "| left out | clips | AUROC | refused | mostly taken for |", "| --- | --- | --- | --- | --- |"]
+        for left_out in self.classes:
+            taken_for = f"{left_out.taken_for} ({100 * left_out.taken_for_share:.0f} %)" if left_out.taken_for else ""
+            lines.append(
+                f"| {left_out.label} | {left_out.clips} | {left_out.auroc:.3f} | {100 * left_out.refused:.0f} % "
+                f"| {taken_for} |"
+            )
         return "\n".join(lines) + "\n"
 
     def write(self, directory: Path, facts: dict[str, Any], title: str) -> None:
@@ -276,7 +351,7 @@ class UnknownResult:
         writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        record = {**facts, **vars(self), "rows": rows}
+        record = {**facts, **vars(self), "rows": rows, "classes": [vars(left_out) for left_out in self.classes]}
         write_texts(
             directory,
             {
