@@ -44,14 +44,14 @@ class Findings:
     Attributes:
         outcomes: How many gave frames, and how many which error.
         hangs: The numbers of those that computed for longer than `HANG_SECONDS`, or did nothing for minutes.
-        crashes: Of those that took their process down.
+        crashes: Of those that took their process down, with its exit status.
         uncaught: Of those that raised something else than the one error, with what.
         largest_bytes: The most memory that a process came to hold.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     hangs: list[int] = field(default_factory=list)
-    crashes: list[int] = field(default_factory=list)
+    crashes: dict[int, int | None] = field(default_factory=dict)
     uncaught: dict[int, str] = field(default_factory=dict)
     largest_bytes: int = 0
 
@@ -189,9 +189,13 @@ def fuzz(
                 outcome, num_bytes = worker.try_case(number)
             except (TimeoutError, EOFError, ConnectionError) as error:
                 worker.end()
+                status = worker.process.exitcode
                 worker = _Worker(files)
                 with lock:
-                    (findings.hangs if isinstance(error, TimeoutError) else findings.crashes).append(number)
+                    if isinstance(error, TimeoutError):
+                        findings.hangs.append(number)
+                    else:
+                        findings.crashes[number] = status
                     note(number, "! hang or crash")
                 continue
             with lock:
