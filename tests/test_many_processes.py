@@ -32,9 +32,10 @@ ACCELERATE = (
 # Starts the command, in the second process so that its files may not grow beyond a few bytes.
 RANK_FAILS = """
 import os, resource, sys
+import resnet_lstm.commands.extract  # some of what it imports writes files when it is imported
+from resnet_lstm_command import main
 if os.environ["RANK"] == "1":
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-from resnet_lstm_command import main
 sys.exit(main())
 """
 

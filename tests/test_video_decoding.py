@@ -381,7 +381,8 @@ def test_readers_end_with_their_consumer(large_clip: Path) -> None:
     frames = sample_video(large_clip, 5, num_threads=3)
     next(frames)
     frames.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
+    # Fewer, where one of an earlier test has just ended.
+    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("num_frames", [0, -1])

@@ -153,11 +153,13 @@ def metadata_of(videos: list[Any], video_metadata: Any) -> list[VideoMetadata | 
     """What was told of each video; None where nothing was.
 
     Raises:
-        ValueError: Something was told of a file or a decoder, which tell it themselves.
+        ValueError: Something was told of a file or a decoder, which tell it themselves, or not of as many videos.
     """
     if video_metadata is None:
         return [None] * len(videos)
     if any(is_file(video) or is_decoder(video) for video in videos):
         raise ValueError("video_metadata: a video file tells this itself, give it for frames alone.")
     all_metadata: list[VideoMetadata | None] = make_batched_metadata(videos, video_metadata)
+    if len(all_metadata) != len(videos):
+        raise ValueError(f"{len(videos)} videos but {len(all_metadata)} `video_metadata`")
     return all_metadata

@@ -152,7 +152,7 @@ def _usage(model_facts: ModelFacts, labels: int) -> str:
     return f"""## How to use
 
 ```python
-from transformers import pipeline  # 5.11 or newer
+from transformers import pipeline  # 5.16 or newer
 
 classifier = pipeline("{TASK}", model="{repo_id}", trust_remote_code=True)
 classifier("clip.mp4")

@@ -24,7 +24,7 @@ BENCHMARK_FILE = "benchmark.json"
 # What Inference Endpoints run, and what they install for it.
 HANDLER = Path(__file__).with_name("handler.py")
 REQUIREMENTS_FILE = "requirements.txt"
-ENDPOINT_REQUIREMENTS = b"av>=17.1\ntorchvision>=0.21\ntransformers>=5.11,<6\n"
+ENDPOINT_REQUIREMENTS = b"av>=18.0\ntorchvision>=0.21\ntransformers>=5.16,<6\n"
 # What a model directory holds for its users. Logs, caches and whatever else lies there stays at home.
 PUBLISHED = (
     "*.safetensors",
