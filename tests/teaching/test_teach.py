@@ -96,8 +96,12 @@ def test_clips_are_recognised_by_what_was_learned_from_other_recordings(
     without = teach(teachable_model, tiny_processor, classes).model
     features = clip_features(without, tiny_processor, [Path(left_out.source)])
     with torch.no_grad():
-        logits = (without.classifier(features) / without.config.temperature)[0].numpy()
-    assert taught.report.logits[0] == pytest.approx(logits, abs=1e-2)
+        logits, of_all = (
+            (model.classifier(features) / model.config.temperature)[0].numpy() for model in (without, taught.model)
+        )
+    # Not equal: what is taken from new classes for chance is estimated from one clip less by the former.
+    away, learned = (np.abs(taught.report.logits[0] - others).max() for others in (logits, of_all))
+    assert away < learned / 20
 
 
 def test_what_is_unknown_is_told_anew(
