@@ -17,21 +17,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMConfig, ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
-from ..accelerator import answers_of_all, create_accelerator, end_together, found_by_first, own_share
-from ..inference import ClipPrediction, FailedClip, find_sources, predict_clips
+from ..accelerator import answers_of_all, end_together, own_share
+from ..inference import ClipPrediction, FailedClip, predict_clips
 from ..plain_text import csv_cell, printable
+from . import timeline
 from .answers import Answer, write_answers
-from .loaded_model import load_for
+from .loaded_model import share_sources
 from .parser import CommandParser, positive
 from .shared_options import add_answer_files, add_computing_options, add_model
-from .timeline import add_timeline_options, add_timeline_pictures, label_videos
+from .timeline import add_timeline_options, add_timeline_pictures
 
 COLUMNS = ("rank", "label", "score", "known", "damage", "error")
 # Of several processes, how many clips each answers before the first one writes the answers down.
@@ -69,12 +69,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Classify all clips, and return 1 if one could not be read."""
-    # First of all: it gives each of several processes its own GPU.
-    accelerator = create_accelerator()
-    sources = found_by_first(partial(find_sources, args.sources))
-    model, processor = load_for(args)
     if args.timeline:
-        return label_videos(args, sources, model, processor, accelerator)
+        return timeline.run(args)
+    accelerator, sources, model, processor = share_sources(args)
     own = _answers(args, sources, model, processor)
     is_first = accelerator.is_main_process
     answers = tqdm(

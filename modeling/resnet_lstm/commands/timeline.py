@@ -14,19 +14,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor, VideoDecodingError
-from ..accelerator import answers_of_all, create_accelerator, end_together, found_by_first, own_share
-from ..inference import Timeline, annotate_video, find_sources, label_timeline
+from ..accelerator import answers_of_all, end_together, own_share
+from ..inference import Timeline, annotate_video, label_timeline
 from ..plain_text import csv_cell, printable
 from .answers import Answer, write_answers
-from .loaded_model import load_for
+from .loaded_model import share_sources
 from .parser import CommandParser
 from .shared_options import add_answer_files, add_computing_options, add_model
 
@@ -73,21 +72,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Write the timelines of all videos, and return 1 if one could not be read."""
-    # First of all: it gives each of several processes its own GPU.
-    accelerator = create_accelerator()
-    sources = found_by_first(partial(find_sources, args.sources))
-    model, processor = load_for(args)
-    return label_videos(args, sources, model, processor, accelerator)
-
-
-def label_videos(
-    args: argparse.Namespace,
-    sources: list[str],
-    model: ResNetLSTMForVideoClassification,
-    processor: ResNetLSTMVideoProcessor,
-    accelerator: Accelerator,
-) -> int:
-    """Write the timelines of all videos, and return 1 if one could not be read."""
+    accelerator, sources, model, processor = share_sources(args)
     if len(sources) > 1 and (args.plot or args.annotate):
         raise ValueError(f"{len(sources)} videos were given: --plot and --annotate take one.")
     own = _answers(args, sources[own_share()], model, processor)

@@ -263,15 +263,15 @@ class LeftOutClass:
             areas.append(roc_auc_score(trial.is_known[compared], trial.values[OUR_METHOD][compared]))
             refused.append(trial.is_refused[mine])
             answers.append(trial.predicted[mine & ~trial.is_refused])
+        of_clips = np.concatenate(refused)
         counts = np.bincount(np.concatenate(answers), minlength=len(label_names))
-        num_scored = len(np.concatenate(refused))
         return cls(
             label_names[label],
-            clips=num_scored,
+            clips=len(of_clips),
             auroc=float(np.mean(areas)),
-            refused=float(np.concatenate(refused).mean()),
+            refused=float(of_clips.mean()),
             taken_for=label_names[int(counts.argmax())] if counts.any() else "",
-            taken_for_share=float(counts.max() / num_scored),
+            taken_for_share=float(counts.max() / len(of_clips)),
         )
 
 

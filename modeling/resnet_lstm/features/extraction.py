@@ -16,6 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
+from ..accelerator import own_share
 from ..data.video_folder import VideoFolder, file_sha256
 from ..feeding import (
     ClipPictures,
@@ -129,7 +130,7 @@ def extract_features(
     if state is not None:
         # No process may look for what is missing after another has begun to fill it in.
         state.wait_for_everyone()
-        jobs = missing[state.process_index :: state.num_processes]
+        jobs = missing[own_share()]
     jobs = _in_an_order_of_its_own(jobs)
 
     device = model.device
