@@ -14,6 +14,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from about_view import about_view, actions_to_try_view, known_actions_view
+from built_files import BuiltFiles
 from classify_tab import ClassifyTab
 from engine import Engine
 from gradio_mends import mend_gradio
@@ -129,6 +130,6 @@ def serve(args: argparse.Namespace) -> int:
             ssr_mode=False,
             run_history=False,
             footer_links=["api"],
-            app_kwargs={"middleware": [Middleware(UploadGate, uploads=uploads)]},
+            app_kwargs={"middleware": [Middleware(BuiltFiles), Middleware(UploadGate, uploads=uploads)]},
         )
     return 0

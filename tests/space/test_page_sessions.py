@@ -43,6 +43,8 @@ def test_a_program_is_known_by_its_connection_and_forgotten_with_it() -> None:
     assert program_session(TeachSession, key, request("three"))[1] is session
     forget_page("one")
     assert not session.actions
+    with pytest.raises(VideoRefusedError, match="not there"):
+        program_session(TeachSession, key, request("three"))
 
 
 def test_who_shares_a_connection_is_known_by_a_key_alone() -> None:
