@@ -33,6 +33,8 @@ ACTIONS = ("grow", "brighten", "green_to_red")
 _START_SECONDS = 180
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 TIMEOUT_MILLISECONDS = 120_000
+# The log, and what an older PyTorch writes into the folder for temporary files when it is imported.
+_NOT_OF_REQUESTS = ("log.txt", "_remote_module_non_scriptable.py")
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -61,7 +63,7 @@ class RunningSpace:
     def kept_files(self) -> list[Path]:
         """The files that it keeps of requests; its own examples are none."""
         files = (path for path in self.folder.rglob("*") if path.is_file() and "examples" not in path.parts)
-        return sorted(path for path in files if path.name != "log.txt")
+        return sorted(path for path in files if path.name not in _NOT_OF_REQUESTS)
 
     def log(self) -> str:
         """What it has written so far."""
