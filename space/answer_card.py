@@ -138,7 +138,8 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     from matplotlib import get_data_path
     from PIL import ImageFont
 
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
+    font = Path(get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf")
+    return ImageFont.truetype(str(font), size)
 
 
 def _as_png(card: Image.Image) -> bytes:
