@@ -170,7 +170,7 @@ def is_forgotten(client: Any, session: str, clip: Path) -> bool:
     try:
         client.predict(gradio_client.handle_file(str(clip)), session=session, api_name="/teach_try")
     except gradio_client.exceptions.AppError as error:
-        return "Learn your actions first" in str(error)
+        return "This session is not there" in str(error)
     return False
 
 
