@@ -120,8 +120,12 @@ def test_a_video_gets_a_timeline_a_table_and_an_annotated_copy(open_page: OpenPa
 def test_the_camera_is_followed_live(open_page: OpenPage, space: RunningSpace) -> None:
     page = open_page()
     start_camera(page)
-    # Whether so small a model takes it for known hangs on the weights that it has drawn.
-    page.wait_for_function("document.querySelector('.rl-live .rl-bars')?.innerText.trim().startsWith('Green to red')")
+    # Whether so small a model takes it for known hangs on the weights that it has drawn; the heading says which it is.
+    page.wait_for_function("""() => {
+        const live = document.querySelector('.rl-live');
+        return live && live.querySelector('.rl-bars').innerText.trim().startsWith('Green to red')
+            && /^(Green to red\\??|None of my actions)$/.test(live.querySelector('h2').innerText);
+    }""")
     first = page.locator(".rl-live .rl-curve polyline").first.get_attribute("points")
     page.wait_for_function(
         "first => document.querySelector('.rl-live .rl-curve polyline').getAttribute('points') != first", arg=first
