@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -40,7 +42,25 @@ def create_accelerator(**kwargs: Any) -> Accelerator:
                 "with --multi_gpu alone: each process then has a whole model and a part of the clips."
             )
     waiting = InitProcessGroupKwargs(timeout=_LONGEST_WAIT)
-    return Accelerator(cpu=not torch.accelerator.is_available(), kwargs_handlers=[waiting], **kwargs)
+    with _printing_to_stderr() if "WORLD_SIZE" in os.environ else nullcontext():
+        return Accelerator(cpu=not torch.accelerator.is_available(), kwargs_handlers=[waiting], **kwargs)
+
+
+@contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """What libraries write past Python to stdout goes to stderr.
+
+    Gloo tells of each connection in PyTorch 2.8, and stdout is for the answers of a command, which another program may
+    read.
+    """
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def end_together(accelerator: Accelerator) -> None:

@@ -157,9 +157,19 @@ def test_a_killed_run_resumes_and_a_run_beside_it_takes_over_to_the_same_shards(
     assert 1 <= len(done) < 7
     with pytest.raises(DatasetError, match="the extraction has not ended"):
         FeatureShards.open(killed)
-    # Two that know nothing of each other, of which one dies in the middle of a shard.
-    dying, surviving = command(killed), command(killed)
-    while any(process.poll() is None and not list(killed.glob(f".*.{process.pid}")) for process in (dying, surviving)):
+    # Two that know nothing of each other, of which one dies in the middle of a shard, while the other is in another.
+    runs = [command(killed), command(killed)]
+
+    def in_a_shard(run: subprocess.Popen[str]) -> bool:
+        return bool(list(killed.glob(f".*.{run.pid}")))
+
+    while not (begun := [run for run in runs if in_a_shard(run)]):
+        assert any(run.poll() is None for run in runs)
+        time.sleep(0.002)
+    dying = begun[0]
+    dying.send_signal(signal.SIGSTOP)
+    surviving = next(run for run in runs if run is not dying)
+    while not in_a_shard(surviving) and surviving.poll() is None:
         time.sleep(0.002)
     dying.kill()
     printed, errors = surviving.communicate()

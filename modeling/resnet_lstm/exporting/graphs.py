@@ -128,8 +128,11 @@ class _OnnxLSTM(nn.Module):
 
 def save_openvino(graph: Any, path: Path) -> None:
     """Write an `openvino.Model` as .xml and .bin, its weights as they are."""
+    openvino = import_extra("openvino", "openvino")
     try:
-        import_extra("openvino", "openvino").save_model(graph, path, compress_to_fp16=False)
+        openvino.save_model(graph, path, compress_to_fp16=False)
+        # Not all of its versions notice that a disk is full.
+        openvino.Core().read_model(path)
     except RuntimeError as error:
         raise OSError(f"{path}: OpenVINO cannot write it ({error}). Is there room for it?") from error
 

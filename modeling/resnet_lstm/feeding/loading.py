@@ -7,6 +7,7 @@ again, so that they are neither sent nor mapped anew; the main process spends ha
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
 import os
 from collections import deque
@@ -152,7 +153,9 @@ def _picture_slots(processor: ResNetLSTMVideoProcessor, num_slots: int) -> torch
     """`[num_slots, T, height, width, 3]` uint8, shared; pictures of another size do not go through it."""
     size = dict(processor.size)
     shape = (processor.num_frames, size.get("height") or 0, size.get("width") or 0, 3)
-    return torch.empty(num_slots, *shape, dtype=torch.uint8).share_memory_()
+    # Not by `share_memory_`, which would copy what is not there yet.
+    storage = torch.UntypedStorage._new_shared(num_slots * math.prod(shape))
+    return torch.tensor([], dtype=torch.uint8).set_(storage).view(num_slots, *shape)
 
 
 def _from_slot(loaded: Loaded, slot: torch.Tensor) -> Loaded:
