@@ -219,4 +219,6 @@ def upload(page: Any, path: Path, where: str = "#clip") -> None:
 def start_camera(page: Any) -> None:
     open_tab(page, "Live")
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    # As a person would: who presses record before there is a picture records nothing.
+    page.wait_for_function("document.querySelector('#camera video')?.videoWidth > 0")
     page.locator("#camera .capture-button").click()
