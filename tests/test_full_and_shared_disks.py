@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 from clip_trees import file_bytes, make_clip
 from resnet_lstm.data import VideoFolder
-from resnet_lstm.whole_file import held
+from resnet_lstm.whole_file import held, leased
 from resnet_lstm_command import main
 
 Run = Callable[..., str]
@@ -177,6 +178,20 @@ def test_two_processes_on_one_output(
         with held(place):
             assert f"{place}: another process is writing it. Wait until it has ended" in run(*command, status=2)
         assert list(place.iterdir()) == []
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+def test_what_was_held_is_free_though_a_process_was_forked_meanwhile(tmp_path: Path) -> None:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    with held(tmp_path), leased(tmp_path / "file") as ours:
+        assert ours
+        child.start()
+    try:
+        with held(tmp_path), leased(tmp_path / "file") as ours:
+            assert ours
+    finally:
+        child.kill()
+        child.join()
 
 
 # Starts the command when as many others stand at the same gate.

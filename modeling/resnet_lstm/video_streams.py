@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -36,6 +36,9 @@ _AVI_TIME_STAMP_DISORDER = 4
 
 # Threads take longer to start than a short clip of smaller pictures takes to decode, or one of these to convert.
 _LEAST_PIXELS_FOR_THREADS = 640 * 360
+
+# For `av.open`: a title that is not UTF-8 keeps no video from being read. From PyAV 19 on none does.
+PASS_OVER_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 class NoFrameError(VideoDecodingError):
@@ -89,7 +92,7 @@ def _cause(source: VideoSource, error: av.error.FFmpegError) -> str:
 
 def _open_container(file: str | BinaryIO) -> av.container.InputContainer:
     options = {"format_whitelist": _CONTAINER_FORMATS, "protocol_whitelist": "file"}
-    return av.open(file, mode="r", container_options=options, metadata_errors="ignore")
+    return av.open(file, mode="r", container_options=options, **PASS_OVER_TAGS)
 
 
 def stream_packets(*streams: av.stream.Stream) -> Iterator[av.Packet]:

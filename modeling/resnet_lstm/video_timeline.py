@@ -101,7 +101,7 @@ def read_timeline(stream: av.VideoStream, name: str, damage: Damage) -> VideoTim
     if stream.container.format.name in FORMATS_WITHOUT_SEEK:
         key_frame_ticks = []
     key_frame_ticks = key_frame_ticks or frame_ticks[:1]
-    return VideoTimeline(frame_ticks, key_frame_ticks, end_ticks, stream.time_base, decoding_ticks)
+    return VideoTimeline(frame_ticks, key_frame_ticks, end_ticks, Fraction(stream.time_base), decoding_ticks)
 
 
 def _mean_gap(frame_ticks: list[int], stream: av.VideoStream) -> int:

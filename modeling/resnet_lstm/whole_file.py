@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -90,7 +90,7 @@ def held(directory: Path) -> Iterator[None]:
             raise InUseError(f"{directory}: another process has just replaced it. Try again.")
         yield
     finally:
-        os.close(descriptor)
+        _release(descriptor)
 
 
 @contextmanager
@@ -116,7 +116,14 @@ def leased(path: Path) -> Iterator[bool]:
         yield True
         lease.unlink(missing_ok=True)
     finally:
-        os.close(descriptor)
+        _release(descriptor)
+
+
+def _release(descriptor: int) -> None:
+    # To close it is not enough where a process that was forked meanwhile has inherited it.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _is_at(descriptor: int, directory: Path) -> bool:

@@ -82,7 +82,7 @@ class _Writer:
         self._to_picture = ToPicture()
         self._start_seconds: Fraction | None = None
         self._last_pts = -1
-        rate = (stream.average_rate or Fraction(25)).limit_denominator(1001)
+        rate = Fraction(stream.average_rate or 25).limit_denominator(1001)
         self._video = container.add_stream("libx264", rate=rate, options=dict(_ENCODER_OPTIONS))
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)

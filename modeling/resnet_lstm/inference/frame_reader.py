@@ -148,7 +148,7 @@ class _Clock:
     """When a stream begins and ends, learned from its packets as they pass by."""
 
     def __init__(self, stream: av.VideoStream, damage: Damage) -> None:
-        self.time_base = stream.time_base
+        self.time_base = Fraction(stream.time_base)
         self.rounding = min(self.time_base, _ROUNDING_SECONDS)
         self._stream = stream
         self._damage = damage

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import av
 
 from ..video_sources import VideoDecodingError, source_name
-from ..video_streams import ToPicture, decode_packets, stream_packets
+from ..video_streams import PASS_OVER_TAGS, ToPicture, decode_packets, stream_packets
 from .frame_reader import SteadyFrames, TimedFrame, open_frames, steady_rate
 
 LiveSource: TypeAlias = int | str | os.PathLike[str]
@@ -145,7 +145,7 @@ def _open_webcam(device: str) -> av.container.InputContainer:
 
 
 def _open_stream(url: str) -> av.container.InputContainer:
-    return av.open(url, container_options=_STREAM_OPTIONS, metadata_errors="ignore", timeout=_TIMEOUT_SECONDS)
+    return av.open(url, container_options=_STREAM_OPTIONS, timeout=_TIMEOUT_SECONDS, **PASS_OVER_TAGS)
 
 
 def _with_seconds(stream: av.VideoStream, name: str) -> Iterator[tuple[float, av.VideoFrame]]:
