@@ -1,7 +1,7 @@
 """Clips that are decoded ahead of what reads them: by processes for a device, in turns with the backbone on a CPU.
 
 A process writes the pictures into a slot of memory that it shares with the main process and that is used again and
-again, so that they are neither sent nor mapped anew; the main process spends half a millisecond on a clip.
+again, so that they are neither sent nor mapped anew.
 """
 
 from __future__ import annotations
