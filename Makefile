@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py --output demo_output
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 quality: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -30,9 +30,13 @@ pytest_plugins = ("shard_fixtures", "space_fixtures", "teaching_fixtures")
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
+# The files that take minutes. Begun last, one would keep a single process busy while the others have nothing left.
+LONGEST = ("test_many_processes.py", "test_train_classifier.py", "test_browser.py", "test_accessible.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, by name, what needs a GPU where there is none."""
+    """Begin with the files that take longest. Skip, by name, what needs a GPU where there is none."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
