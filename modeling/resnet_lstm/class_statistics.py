@@ -1,7 +1,7 @@
 """What a model keeps of the clips it was trained on, so that it can be taught further classes without them.
 
 A linear discriminant asks of clips no more than the mean of each class and how much clips of one class differ. Both
-are kept: the means, and the leading directions of the covariance beside the mean of all its variances.
+are kept: the means, and the leading directions of the covariance beside its diagonal.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class ClassStatistics(nn.Module):
     num_groups: torch.Tensor  # [L], source videos of each class; 0 where it had no clip
     num_clips: torch.Tensor  # [L]
     directions: torch.Tensor  # [K, H], orthogonal, each as long as the standard deviation of clips of a class that way
-    mean_variance: torch.Tensor  # [], over all H features, of clips of one class
+    variances: torch.Tensor  # [H], of clips of one class
     covariance_clips: torch.Tensor  # [], how many clips the covariance is estimated from
     shrinkage: torch.Tensor  # [], of the covariance when the classifier was fitted
+    prior_groups: torch.Tensor  # [], how many groups the mean of all classes counted for then
     divisor: torch.Tensor  # [], what the discriminant's logits are divided by in the classifier
     offsets: torch.Tensor  # [L], what the classifier's logits are above those of the discriminant
     known_scores: torch.Tensor  # [NUM_QUANTILES], all 0 where the model does not tell
@@ -42,9 +43,10 @@ class ClassStatistics(nn.Module):
             "num_groups": (num_labels,),
             "num_clips": (num_labels,),
             "directions": (num_directions, hidden_size),
-            "mean_variance": (),
+            "variances": (hidden_size,),
             "covariance_clips": (),
             "shrinkage": (),
+            "prior_groups": (),
             "divisor": (),
             "offsets": (num_labels,),
             "known_scores": (NUM_QUANTILES,),

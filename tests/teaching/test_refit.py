@@ -11,7 +11,7 @@ from resnet_lstm.training.discriminant import fit_discriminant
 
 HIDDEN_SIZE = 300
 NUM_OLD, NUM_NEW = 4, 2
-SHRINKAGE, DIVISOR = 0.8, 5.0
+SHRINKAGE, PRIOR_GROUPS, DIVISOR = 0.8, 2.0, 5.0
 CENTRES = 0.35 * torch.randn(NUM_OLD + NUM_NEW, HIDDEN_SIZE, generator=torch.Generator().manual_seed(0))
 
 
@@ -29,7 +29,7 @@ TEST = clips(list(range(NUM_OLD + NUM_NEW)), 50, 3)
 
 @pytest.fixture
 def statistics() -> ClassStatistics:
-    return ClassMoments.of(*OLD).to_statistics(NUM_OLD, SHRINKAGE, DIVISOR, np.empty(0))
+    return ClassMoments.of(*OLD).to_statistics(NUM_OLD, SHRINKAGE, PRIOR_GROUPS, DIVISOR, np.empty(0))
 
 
 def accuracy(logits: torch.Tensor, of_new: bool) -> float:
@@ -52,7 +52,7 @@ def test_classes_of_few_recordings_are_given_what_chance_has_taken(statistics: C
 def test_what_was_given_stays_when_others_are_taught(statistics: ClassStatistics) -> None:
     one, other = clips([NUM_OLD], 3, 2), clips([NUM_OLD + 1], 3, 4)
     first, given = refit_discriminant(statistics, *one, NUM_OLD + 1, keep_classes=True)
-    kept = first.moments.to_statistics(NUM_OLD + 1, SHRINKAGE, DIVISOR, np.empty(0))
+    kept = first.moments.to_statistics(NUM_OLD + 1, SHRINKAGE, PRIOR_GROUPS, DIVISOR, np.empty(0))
     kept.offsets.copy_(given)
     _, offsets = refit_discriminant(kept, *other, NUM_OLD + NUM_NEW, keep_classes=True)
     assert offsets[NUM_OLD] == given[NUM_OLD]

@@ -77,6 +77,7 @@ def test_no_old_clip_is_needed_for_what_training_on_all_clips_would_give(
         [*groups, *(clip.group for clip in taught.clips)],
         4,
         float(statistics.shrinkage),
+        float(statistics.prior_groups),
     ).divided_by(float(statistics.divisor))
     torch.testing.assert_close(model.classifier.weight.detach(), classifier.weight, atol=1e-4, rtol=1e-3)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from resnet_lstm.accelerator import own_share
 from resnet_lstm.training.class_moments import ClassMoments
 from resnet_lstm.training.class_sums import ClassSums
-from resnet_lstm.training.discriminant import fit_by_cross_validation, fit_by_sums, group_folds
+from resnet_lstm.training.cross_validated_fit import fit_by_cross_validation, fit_by_sums, group_folds
 from resnet_lstm.training.fold_sums import FoldSums
 
 NUM_FEATURES, NUM_LABELS, NUM_SCORED = 40, 6, 300
@@ -23,12 +23,14 @@ NUM_CLIPS = {"kept": 250, "summed": 3000}
 
 
 def clips(num_clips: int) -> tuple[torch.Tensor, np.ndarray, list[str]]:
-    """Features far from zero of which some vary much, labels of which the last never comes, groups of five clips."""
+    """Features far from zero, of much variance some ways, a last label that never comes, groups of five clips."""
     generator = np.random.default_rng(0)
     groups = np.arange(num_clips) // 5
     labels = generator.integers(0, NUM_LABELS - 1, groups[-1] + 1)[groups]
     means = generator.normal(3, 1, (NUM_LABELS, NUM_FEATURES))
-    features = means[labels] + generator.normal(0, 1, (num_clips, NUM_FEATURES)) * np.geomspace(1, 20, NUM_FEATURES)
+    turned, _ = np.linalg.qr(generator.normal(0, 1, (NUM_FEATURES, NUM_FEATURES)))
+    noise = generator.normal(0, 1, (num_clips, NUM_FEATURES)) * np.geomspace(1, 20, NUM_FEATURES) @ turned
+    features = means[labels] + noise
     return torch.tensor(features, dtype=torch.float32), labels, [f"group {group}" for group in groups]
 
 
@@ -50,7 +52,7 @@ def as_tensors(fit: object) -> dict[str, torch.Tensor]:
         "means": fit.moments.means.double(),  # type: ignore[attr-defined]
         "covariance": covariance(fit.moments),  # type: ignore[attr-defined]
         "num_groups": fit.moments.num_groups.double(),  # type: ignore[attr-defined]
-        "chosen": torch.tensor([fit.shrinkage, fit.temperature], dtype=torch.float64),  # type: ignore[attr-defined]
+        "chosen": torch.tensor([fit.shrinkage, fit.prior_groups, fit.temperature]).double(),  # type: ignore[attr-defined]
     }
 
 
@@ -71,10 +73,12 @@ def test_moments_by_sums_are_those_of_the_clips_themselves() -> None:
         part.add(features[members], labels[members], [groups[index] for index in members])
     found, expected = ClassSums.of_all(parts).moments(), ClassMoments.of(features.double(), labels, groups)
     assert found.labels.tolist() == expected.labels.tolist() == list(range(NUM_LABELS - 1))
-    assert found.mean_variance == pytest.approx(expected.mean_variance, rel=1e-6)
+    torch.testing.assert_close(found.variances, expected.variances, rtol=1e-6, atol=0)
     for name in ("means", "num_groups", "num_clips"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-12, atol=0)
-    torch.testing.assert_close(covariance(found), covariance(expected), rtol=0, atol=1e-6 * expected.mean_variance)
+    torch.testing.assert_close(
+        covariance(found), covariance(expected), rtol=0, atol=1e-6 * float(expected.variances.mean())
+    )
 
 
 def test_features_that_never_vary_do_no_harm() -> None:
@@ -91,7 +95,7 @@ def test_a_fit_to_sums_is_the_fit_to_all_clips() -> None:
         fit_by_cross_validation(features, labels, groups, NUM_LABELS, num_scored=num_scored)
         for num_scored in (NUM_SCORED, len(labels))
     )
-    assert by_sums.shrinkage == by_clips.shrinkage
+    assert (by_sums.shrinkage, by_sums.prior_groups) == (by_clips.shrinkage, by_clips.prior_groups)
     assert len(by_sums.moments.residuals) == NUM_FEATURES < len(by_clips.moments.residuals)
     # A part of the clips chooses how sure to be; the directions are the same.
     assert by_sums.temperature == pytest.approx(by_clips.temperature, rel=0.25)

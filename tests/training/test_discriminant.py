@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from resnet_lstm.training import discriminant
 from resnet_lstm.training.class_moments import ClassMoments
-from resnet_lstm.training.discriminant import DiscriminantSolver, fit_by_cross_validation, fit_discriminant
+from resnet_lstm.training.cross_validated_fit import fit_by_cross_validation
+from resnet_lstm.training.discriminant import DiscriminantSolver, fit_discriminant
 
 
 def blobs(
@@ -23,30 +23,58 @@ def blobs(
 
 @pytest.mark.parametrize("num_features", [12, 200])  # fewer features than clips, and more
 @pytest.mark.parametrize("shrinkage", [0.1, 0.8])
-def test_with_unshrunken_means_it_is_the_textbook_discriminant(
-    monkeypatch: pytest.MonkeyPatch, num_features: int, shrinkage: float
+def test_with_unshrunken_means_it_is_the_textbook_discriminant_of_features_in_units_of_their_variation(
+    num_features: int, shrinkage: float
 ) -> None:
-    monkeypatch.setattr(discriminant, "PRIOR_GROUPS", 0.0)
     features, labels, groups = blobs([20, 20, 20], num_features, 0.3)
-    logits = fit_discriminant(features, labels, groups, 3, shrinkage)(features).numpy()
-    textbook = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(features.numpy(), labels)
-    expected = textbook.decision_function(features.numpy())
+    features *= torch.linspace(0.2, 3, num_features)
+    logits = fit_discriminant(features, labels, groups, 3, shrinkage, prior_groups=0.0)(features).numpy()
+    in_units = (features / ClassMoments.of(features, labels, groups).expected_variances.sqrt()).numpy()
+    textbook = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(in_units, labels)
+    expected = textbook.decision_function(in_units)
     centred, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
     np.testing.assert_allclose(centred, expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
 
 
-def test_classes_of_few_groups_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_of_few_groups_are_found_too() -> None:
     features, labels, groups = blobs([63, 63, 63, 23], 400, 0.3)
     training = np.concatenate([np.flatnonzero(labels < 3)[::2], np.flatnonzero(labels == 3)[:3]])
     test = np.setdiff1d(np.flatnonzero(labels == 3), training)
 
-    def recall_of_the_small_class() -> float:
-        fit = fit_discriminant(features[training], labels[training], [groups[i] for i in training], 4, 0.8)
+    def recall_of_the_small_class(prior_groups: float) -> float:
+        of_training = [groups[i] for i in training]
+        fit = fit_discriminant(features[training], labels[training], of_training, 4, 0.8, prior_groups)
         return float((fit(features[test]).argmax(dim=1) == 3).float().mean())
 
-    shrunken = recall_of_the_small_class()
-    monkeypatch.setattr(discriminant, "PRIOR_GROUPS", 0.0)
-    assert recall_of_the_small_class() < 0.1 < 0.3 < shrunken
+    assert recall_of_the_small_class(0.0) < 0.1 < 0.3 < recall_of_the_small_class(2.0)
+
+
+def test_how_far_means_are_drawn_together_is_chosen_by_what_the_clips_can_tell() -> None:
+    # Many recordings of some classes, few of others: the more of a mean is chance, the farther it is drawn.
+    faint, clear = (
+        fit_by_cross_validation(*blobs([60, 60, 60, 4, 4, 4], 300, spread), 6).prior_groups for spread in (0.1, 1.0)
+    )
+    assert clear < faint
+
+
+def test_what_varies_much_within_classes_counts_for_less() -> None:
+    features, labels, groups = blobs([12, 12, 12], 400, 0.5)
+    features[:, 200:] += 4 * torch.randn(36, 200, generator=torch.Generator().manual_seed(1))
+    unseen, truth, _ = blobs([200, 200, 200], 400, 0.5)
+    unseen[:, 200:] += 4 * torch.randn(600, 200, generator=torch.Generator().manual_seed(2))
+    fit = fit_by_cross_validation(features, labels, groups, 3)
+    assert (fit.classifier(unseen).argmax(dim=1).numpy() == truth).mean() > 0.85
+    equal_units = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=fit.shrinkage).fit(features.numpy(), labels)
+    assert (equal_units.predict(unseen.numpy()) == truth).mean() < 0.75
+
+
+def test_how_much_features_vary_is_told_by_all_of_them_where_clips_are_few() -> None:
+    features, labels, groups = blobs([3, 3], 300, 0.3)
+    moments = ClassMoments.of(features, labels, groups)
+    assert float(moments.expected_variances.std() / moments.variances.std()) < 0.4
+    assert float(moments.expected_variances.mean()) == pytest.approx(float(moments.variances.mean()), rel=0.3)
+    many = ClassMoments.of(*blobs([300, 300], 300, 0.3))
+    torch.testing.assert_close(many.expected_variances, many.variances, rtol=0.02, atol=0)
 
 
 def test_one_clip_a_class_makes_the_nearest_prototype() -> None:
@@ -101,10 +129,11 @@ def test_distances_are_those_of_the_shrunken_covariance(num_clips: int) -> None:
     solver = DiscriminantSolver(ClassMoments.of(features, labels, groups), 2)
     distances = solver.spread(0.3).squared_distances(features).double()
     residuals = solver.residuals.double()
-    covariance = 0.7 * residuals.T @ residuals + 0.3 * solver.mean_variance * torch.eye(40)
+    mean_variance = solver.variances.mean().double()
+    covariance = 0.7 * residuals.T @ residuals + 0.3 * mean_variance * torch.eye(40)
     offsets = (features - solver.centre).double()
     expected = (offsets * torch.linalg.solve(covariance, offsets.T).T).sum(dim=1)
-    torch.testing.assert_close(distances, 0.3 * solver.mean_variance * expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(distances, 0.3 * mean_variance * expected, rtol=1e-3, atol=0)
 
 
 def test_held_out_distances_are_those_of_fits_without_the_clip() -> None:

@@ -20,7 +20,7 @@ import torch
 
 from ..accelerator import create_accelerator, own_share
 from ..device_precision import processor_name
-from ..training.discriminant import fit_by_sums, group_folds
+from ..training.cross_validated_fit import fit_by_sums, group_folds
 from ..training.fold_sums import FoldSums
 from .extraction import peak_bytes
 
@@ -77,6 +77,7 @@ def measure(num_clips: int, num_labels: int, num_features: int) -> dict[str, flo
         "peak_gigabytes": peak_bytes() / 1e9,
         "top1_of_unseen_groups": float((fit.classifier(unseen).argmax(dim=1).numpy() == labels).mean()),
         "shrinkage": fit.shrinkage,
+        "prior_groups": fit.prior_groups,
     }
 
 

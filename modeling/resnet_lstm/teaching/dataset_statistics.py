@@ -8,7 +8,8 @@ import torch
 from ..data.video_folder import DatasetError, VideoFolder
 from ..features import FeatureCache, clip_files
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.discriminant import DiscriminantSolver, fit_by_cross_validation
+from ..training.cross_validated_fit import fit_by_cross_validation
+from ..training.discriminant import DiscriminantSolver
 from ..training.frozen_backbone import fit_known_score
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .clip_features import read_clips
@@ -60,7 +61,9 @@ def learn_statistics(
         raise DatasetError(f"{folder.root}: no clip of {', '.join(missing)} for training that can be read.")
     fit = fit_by_cross_validation(read.features, labels, [clip.group for clip in read.clips], len(label2id))
     # The model's own classifier has been divided by what its clips asked for then.
-    discriminant = DiscriminantSolver(fit.moments, len(label2id)).classifier(fit.shrinkage)
+    discriminant = DiscriminantSolver(fit.moments, len(label2id)).classifier(fit.shrinkage, fit.prior_groups)
     divisor = float(discriminant.weight.norm() / model.classifier.weight.norm())
     known_scores = fit_known_score(model, fit, divisor / fit.temperature * model.config.temperature)
-    model.set_class_statistics(fit.moments.to_statistics(len(label2id), fit.shrinkage, divisor, known_scores))
+    model.set_class_statistics(
+        fit.moments.to_statistics(len(label2id), fit.shrinkage, fit.prior_groups, divisor, known_scores)
+    )

@@ -9,7 +9,7 @@ import torch
 from ..class_statistics import ClassStatistics
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.discriminant import DiscriminantFit
+from ..training.cross_validated_fit import DiscriminantFit
 from ..training.frozen_backbone import KNOWN_CLIPS_REFUSED, fit_known_score
 
 

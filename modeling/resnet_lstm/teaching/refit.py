@@ -9,13 +9,8 @@ import torch
 
 from ..class_statistics import ClassStatistics
 from ..training.class_moments import ClassMoments
-from ..training.discriminant import (
-    PRIOR_GROUPS,
-    DiscriminantFit,
-    DiscriminantSolver,
-    LinearClassifier,
-    fit_by_cross_validation,
-)
+from ..training.cross_validated_fit import DiscriminantFit, fit_by_cross_validation
+from ..training.discriminant import DiscriminantSolver, LinearClassifier
 
 # Recordings are left out one at a time up to so many; of more, several at a time.
 MOST_FITS = 50
@@ -32,9 +27,9 @@ def refit_discriminant(
 ) -> tuple[DiscriminantFit, torch.Tensor]:
     """Fit the discriminant of a taught model.
 
-    The shrinkage and the scale of the logits stay what they were for the clips that the model was trained on, of which
-    there were more; where nothing is known of these, both are chosen by the new clips. The classifier's bias makes up
-    for how few recordings a class was learned from, see `_with_offsets_of_few`.
+    The shrinkage, the pull on the means and the scale of the logits stay what they were for the clips that the model
+    was trained on, of which there were more; where nothing is known of these, they are chosen by the new clips. The
+    classifier's bias makes up for how few recordings a class was learned from, see `_with_offsets_of_few`.
 
     Args:
         statistics: What the model keeps of its training clips, if it does.
@@ -52,11 +47,12 @@ def refit_discriminant(
     old = None
     if statistics is None:
         chosen = fit_by_cross_validation(features, labels, groups, num_labels)
-        shrinkage, divisor = chosen.shrinkage, chosen.temperature
+        shrinkage, prior_groups, divisor = chosen.shrinkage, chosen.prior_groups, chosen.temperature
     else:
         old = ClassMoments.from_statistics(statistics)
         old = old if keep_classes else old.without_classes()
-        shrinkage, divisor = float(statistics.shrinkage), float(statistics.divisor)
+        shrinkage, prior_groups = float(statistics.shrinkage), float(statistics.prior_groups)
+        divisor = float(statistics.divisor)
 
     def solver(indices: np.ndarray) -> DiscriminantSolver:
         new = ClassMoments.of(features[indices], labels[indices], [groups[index] for index in indices])
@@ -72,24 +68,26 @@ def refit_discriminant(
         without = solver(np.flatnonzero(folds != fold))
         held_out_moments.append(without.moments)
         of_fold = features[folds == fold]
-        held_out_logits[folds == fold] = without.classifier(shrinkage)(of_fold).numpy() / divisor
+        held_out_logits[folds == fold] = without.classifier(shrinkage, prior_groups)(of_fold).numpy() / divisor
         held_out_distances[folds == fold] = without.spread(shrinkage).squared_distances(of_fold).numpy()
     fitted = solver(np.arange(len(labels)))
-    classifier = fitted.classifier(shrinkage).divided_by(divisor)
+    classifier = fitted.classifier(shrinkage, prior_groups).divided_by(divisor)
 
     own = np.arange(len(labels)), labels
-    chance = _chance_part(fitted.moments, labels, classifier(features).numpy()[own] - held_out_logits[own])
+    gains = classifier(features).numpy()[own] - held_out_logits[own]
+    chance = _chance_part(fitted.moments, labels, gains, prior_groups)
     offsets = np.zeros(num_labels)
     if statistics is not None and keep_classes:
         offsets[: len(statistics.offsets)] = statistics.offsets.cpu().numpy()
     for fold, moments in enumerate(held_out_moments):
-        held_out_logits[folds == fold] += _with_offsets_of_few(offsets, moments, labels, chance)
-    offsets = _with_offsets_of_few(offsets, fitted.moments, labels, chance)
+        held_out_logits[folds == fold] += _with_offsets_of_few(offsets, moments, labels, chance, prior_groups)
+    offsets = _with_offsets_of_few(offsets, fitted.moments, labels, chance, prior_groups)
     fit = DiscriminantFit(
         classifier=LinearClassifier(classifier.weight, classifier.bias + torch.from_numpy(offsets).float()),
         spread=fitted.spread(shrinkage),
         moments=fitted.moments,
         shrinkage=shrinkage,
+        prior_groups=prior_groups,
         temperature=divisor,
         labels=labels,
         held_out_logits=held_out_logits,
@@ -98,7 +96,7 @@ def refit_discriminant(
     return fit, torch.from_numpy(offsets).float()
 
 
-def _chance_part(moments: ClassMoments, labels: np.ndarray, gains: np.ndarray) -> float:
+def _chance_part(moments: ClassMoments, labels: np.ndarray, gains: np.ndarray, prior_groups: float) -> float:
     """How much of the logits is due to which recordings there are, if a class had one.
 
     Of the mean of n recordings, which is drawn towards that of all classes by the factor a (`discriminant`), a part is
@@ -109,12 +107,15 @@ def _chance_part(moments: ClassMoments, labels: np.ndarray, gains: np.ndarray) -
         moments: Of all clips.
         labels: `[N]`, of the clips to learn from.
         gains: `[N]`, the logit of each clip's own class, less what it is by a fit without the clip's recording.
+        prior_groups: How many groups the mean of all classes counts for.
     """
     num_groups = moments.num_groups.numpy()[np.searchsorted(moments.labels, labels)]
-    return float(np.mean(gains * num_groups / _pulls(num_groups)))
+    return float(np.mean(gains * num_groups / _pulls(num_groups, prior_groups)))
 
 
-def _with_offsets_of_few(offsets: np.ndarray, moments: ClassMoments, labels: np.ndarray, chance: float) -> np.ndarray:
+def _with_offsets_of_few(
+    offsets: np.ndarray, moments: ClassMoments, labels: np.ndarray, chance: float, prior_groups: float
+) -> np.ndarray:
     """What the logits of classes need for having been learned from fewer recordings than others.
 
     The chance part of a class's mean makes the clips that it was not learned from look farther than they are, by
@@ -125,12 +126,13 @@ def _with_offsets_of_few(offsets: np.ndarray, moments: ClassMoments, labels: np.
         moments: Of all clips.
         labels: Of the clips to learn from.
         chance: Of `_chance_part`.
+        prior_groups: How many groups the mean of all classes counts for.
 
     Returns:
         `[L]`; the classes that are learned get what they need more than what the others lack on average.
     """
     num_groups = moments.num_groups.numpy()
-    needs = _pulls(num_groups) ** 2 * chance / (2 * num_groups)
+    needs = _pulls(num_groups, prior_groups) ** 2 * chance / (2 * num_groups)
     is_learned = np.isin(moments.labels, labels)
     lacks = np.where(is_learned, needs, needs - offsets[moments.labels])
     others = is_learned if is_learned.all() else ~is_learned
@@ -139,6 +141,6 @@ def _with_offsets_of_few(offsets: np.ndarray, moments: ClassMoments, labels: np.
     return result
 
 
-def _pulls(num_groups: np.ndarray) -> np.ndarray:
+def _pulls(num_groups: np.ndarray, prior_groups: float) -> np.ndarray:
     """How far the means of so many recordings are from that of all classes, in parts of what they were."""
-    return num_groups / (num_groups + PRIOR_GROUPS)
+    return num_groups / (num_groups + prior_groups)

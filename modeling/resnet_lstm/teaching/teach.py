@@ -21,7 +21,7 @@ from ..evaluation import EvaluationReport, evaluate_predictions
 from ..evaluation.report import percent
 from ..features import FeatureCache
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
-from ..training.discriminant import DiscriminantFit
+from ..training.cross_validated_fit import DiscriminantFit
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
 from .class_names import names_after_teaching
 from .clip_features import read_clips
@@ -125,7 +125,7 @@ def teach(
     taught = _with_classes(model, names, len(known), fit)
     old_known_score = None if replace or model.known_score is None else copy.deepcopy(model.known_score).cpu()
     known_scores = teach_known_score(taught, fit, old_known_score, statistics)
-    kept = fit.moments.to_statistics(len(names), fit.shrinkage, fit.temperature, known_scores)
+    kept = fit.moments.to_statistics(len(names), fit.shrinkage, fit.prior_groups, fit.temperature, known_scores)
     kept.offsets.copy_(offsets)
     taught.set_class_statistics(kept)
     logits = fit.held_out_logits.copy()

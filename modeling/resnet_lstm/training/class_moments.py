@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from ..class_statistics import NUM_QUANTILES, ClassStatistics
 NUM_KEPT_DIRECTIONS = 64
 # Of more residuals the main directions are approximated.
 MOST_EXACT_ROWS = 512
+# How many clips the mean variance of all features counts for, as an estimate of that of one.
+PRIOR_CLIPS = 20
+_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class ClassMoments:
         num_groups: `[P]`, from how many source videos the clips of each class were cut.
         num_clips: `[P]`.
         residuals: `[R, H]`, whose product with itself, `[H, H]`, is the covariance within classes.
-        mean_variance: The trace of that covariance over H, what `residuals` leave out of it included.
+        variances: `[H]`, the diagonal of that covariance, what `residuals` leave out of it included.
         covariance_clips: How many clips it is estimated from.
     """
 
@@ -36,7 +40,7 @@ class ClassMoments:
     num_groups: torch.Tensor
     num_clips: torch.Tensor
     residuals: torch.Tensor
-    mean_variance: float
+    variances: torch.Tensor
     covariance_clips: int
 
     @classmethod
@@ -58,7 +62,7 @@ class ClassMoments:
             num_groups=torch.tensor(num_groups, dtype=features.dtype),
             num_clips=torch.tensor(counts, dtype=features.dtype),
             residuals=residuals,
-            mean_variance=float((residuals**2).sum()) / features.shape[1],
+            variances=torch.cat([(part**2).sum(dim=0) for part in residuals.split(_COLUMNS, dim=1)]),
             covariance_clips=len(features),
         )
 
@@ -73,18 +77,19 @@ class ClassMoments:
             num_groups=num_groups[present],
             num_clips=statistics.num_clips.cpu()[present],
             residuals=statistics.directions.cpu(),
-            mean_variance=float(statistics.mean_variance),
+            variances=statistics.variances.cpu(),
             covariance_clips=int(statistics.covariance_clips),
         )
 
     def to_statistics(
-        self, num_labels: int, shrinkage: float, divisor: float, known_scores: np.ndarray
+        self, num_labels: int, shrinkage: float, prior_groups: float, divisor: float, known_scores: np.ndarray
     ) -> ClassStatistics:
         """What a model keeps of its training clips.
 
         Args:
             num_labels: L.
             shrinkage: Of the covariance, in the model's classifier.
+            prior_groups: How many groups the mean of all classes counts for there.
             divisor: What the classifier's logits are those of the discriminant divided by.
             known_scores: `[N]`, of clips by models that have not seen them; empty where the model does not tell.
         """
@@ -94,9 +99,10 @@ class ClassMoments:
         statistics.num_groups[self.labels] = self.num_groups.float().cpu()
         statistics.num_clips[self.labels] = self.num_clips.float().cpu()
         statistics.directions.copy_(variances.sqrt()[:, None] * directions)
-        statistics.mean_variance.fill_(self.mean_variance)
+        statistics.variances.copy_(self.variances)
         statistics.covariance_clips.fill_(self.covariance_clips)
         statistics.shrinkage.fill_(shrinkage)
+        statistics.prior_groups.fill_(prior_groups)
         statistics.divisor.fill_(divisor)
         if len(known_scores):
             quantiles = np.quantile(known_scores, np.linspace(0, 1, NUM_QUANTILES))
@@ -122,9 +128,7 @@ class ClassMoments:
             num_groups=num_groups,
             num_clips=num_clips,
             residuals=torch.cat([self.residuals * mine**0.5, other.residuals * theirs**0.5, shifts]),
-            mean_variance=self.mean_variance * mine
-            + other.mean_variance * theirs
-            + float((shifts**2).sum()) / self.means.shape[1],
+            variances=self.variances * mine + other.variances * theirs + (shifts**2).sum(dim=0),
             covariance_clips=covariance_clips,
         )
 
@@ -144,6 +148,14 @@ class ClassMoments:
             num_groups=self.num_groups[:0],
             num_clips=self.num_clips[:0],
         )
+
+    @cached_property
+    def expected_variances(self) -> torch.Tensor:
+        """What clips that are not among these are expected to vary by, `[H]`: those of few clips are partly chance."""
+        total = self.covariance_clips + PRIOR_CLIPS
+        expected = (self.covariance_clips * self.variances + PRIOR_CLIPS * self.variances.mean()) / total
+        # As large as the variances on average, each beside its own.
+        return expected * (self.variances / expected).nan_to_num(1.0).mean()
 
     def principal_directions(self, num_directions: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The directions in which clips of one class differ most.

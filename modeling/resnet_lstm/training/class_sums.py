@@ -78,8 +78,8 @@ class ClassSums:
         covariance = self.products
         del self.products
         covariance.addmm_((means * num_clips[:, None]).T, means, alpha=-1).div_(num_all)
-        mean_variance = float(covariance.diagonal().clamp_min(0).mean())
-        covariance.diagonal().add_(_RIDGE * mean_variance + torch.finfo(torch.float32).tiny)
+        variances = covariance.diagonal().clamp_min(0)
+        covariance.diagonal().add_(_RIDGE * variances.mean() + torch.finfo(torch.float32).tiny)
         labels = torch.nonzero(present).flatten().cpu().numpy()
         counts = np.bincount([label for label, _ in self.groups], minlength=len(present))[labels]
         return ClassMoments(
@@ -88,6 +88,6 @@ class ClassSums:
             num_groups=torch.from_numpy(counts).to(means),
             num_clips=num_clips,
             residuals=torch.linalg.cholesky(covariance, upper=True),
-            mean_variance=mean_variance,
+            variances=variances,
             covariance_clips=round(num_all),
         )

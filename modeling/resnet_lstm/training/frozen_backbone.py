@@ -18,8 +18,8 @@ from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .cross_validated_fit import DiscriminantFit, fit_by_cross_validation, fit_by_sums, group_folds
 from .datasets import FeatureDataset
-from .discriminant import DiscriminantFit, fit_by_cross_validation, fit_by_sums, group_folds
 from .fold_sums import FoldSums, most_rows
 from .loop import TrainingLoop, TrainingResult
 
@@ -125,7 +125,7 @@ def train_head(
     known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
     divisor = fit.temperature * sureness
     model.set_class_statistics(
-        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, divisor, known_scores)
+        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, fit.prior_groups, divisor, known_scores)
     )
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
