@@ -7,7 +7,7 @@ import torch
 from resnet_lstm.class_statistics import ClassStatistics
 from resnet_lstm.teaching.refit import refit_discriminant
 from resnet_lstm.training.class_moments import ClassMoments
-from resnet_lstm.training.discriminant import fit_discriminant
+from resnet_lstm.training.discriminant import DiscriminantSolver
 
 HIDDEN_SIZE = 300
 NUM_OLD, NUM_NEW = 4, 2
@@ -42,9 +42,8 @@ def test_classes_of_few_recordings_are_given_what_chance_has_taken(statistics: C
     fit, offsets = refit_discriminant(statistics, *NEW, num_labels, keep_classes=True)
     assert not offsets[:NUM_OLD].any()
     assert (offsets[NUM_OLD:] > 0).all()
-    plain = fit_discriminant(
-        torch.cat([OLD[0], NEW[0]]), np.concatenate([OLD[1], NEW[1]]), [*OLD[2], *NEW[2]], num_labels, SHRINKAGE
-    )
+    together = torch.cat([OLD[0], NEW[0]]), np.concatenate([OLD[1], NEW[1]]), [*OLD[2], *NEW[2]]
+    plain = DiscriminantSolver(ClassMoments.of(*together), num_labels).classifier(SHRINKAGE, PRIOR_GROUPS)
     assert accuracy(fit.classifier(TEST[0]), of_new=True) > accuracy(plain(TEST[0]), of_new=True) + 0.1
     assert accuracy(fit.classifier(TEST[0]), of_new=False) > accuracy(plain(TEST[0]), of_new=False) - 0.05
 

@@ -15,7 +15,8 @@ from resnet_lstm.data import DatasetError, VideoFolder
 from resnet_lstm.data.generated_clips import generate_frames, write_generated_clips
 from resnet_lstm.features import FeatureCache
 from resnet_lstm.teaching import TaughtModel, TeachingError, learn_statistics, teach
-from resnet_lstm.training.discriminant import fit_discriminant
+from resnet_lstm.training.class_moments import ClassMoments
+from resnet_lstm.training.discriminant import DiscriminantSolver
 
 GREEN = "green_to_red"
 
@@ -71,14 +72,13 @@ def test_no_old_clip_is_needed_for_what_training_on_all_clips_would_give(
     model = taught.model
     statistics = model.class_statistics
     assert statistics is not None
-    classifier = fit_discriminant(
+    moments = ClassMoments.of(
         clip_features(model, tiny_processor, paths),
         np.array([model.config.label2id[name] for name in names]),
         [*groups, *(clip.group for clip in taught.clips)],
-        4,
-        float(statistics.shrinkage),
-        float(statistics.prior_groups),
-    ).divided_by(float(statistics.divisor))
+    )
+    classifier = DiscriminantSolver(moments, 4).classifier(float(statistics.shrinkage), float(statistics.prior_groups))
+    classifier = classifier.divided_by(float(statistics.divisor))
     torch.testing.assert_close(model.classifier.weight.detach(), classifier.weight, atol=1e-4, rtol=1e-3)
 
 

@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from resnet_lstm.training.class_moments import ClassMoments
 from resnet_lstm.training.cross_validated_fit import fit_by_cross_validation
-from resnet_lstm.training.discriminant import DiscriminantSolver, fit_discriminant
+from resnet_lstm.training.discriminant import DiscriminantSolver
 
 
 def blobs(
@@ -28,8 +28,9 @@ def test_with_unshrunken_means_it_is_the_textbook_discriminant_of_features_in_un
 ) -> None:
     features, labels, groups = blobs([20, 20, 20], num_features, 0.3)
     features *= torch.linspace(0.2, 3, num_features)
-    logits = fit_discriminant(features, labels, groups, 3, shrinkage, prior_groups=0.0)(features).numpy()
-    in_units = (features / ClassMoments.of(features, labels, groups).expected_variances.sqrt()).numpy()
+    moments = ClassMoments.of(features, labels, groups)
+    logits = DiscriminantSolver(moments, 3).classifier(shrinkage, prior_groups=0.0)(features).numpy()
+    in_units = (features / moments.expected_variances.sqrt()).numpy()
     textbook = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(in_units, labels)
     expected = textbook.decision_function(in_units)
     centred, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
@@ -41,10 +42,11 @@ def test_classes_of_few_groups_are_found_too() -> None:
     training = np.concatenate([np.flatnonzero(labels < 3)[::2], np.flatnonzero(labels == 3)[:3]])
     test = np.setdiff1d(np.flatnonzero(labels == 3), training)
 
+    moments = ClassMoments.of(features[training], labels[training], [groups[i] for i in training])
+
     def recall_of_the_small_class(prior_groups: float) -> float:
-        of_training = [groups[i] for i in training]
-        fit = fit_discriminant(features[training], labels[training], of_training, 4, 0.8, prior_groups)
-        return float((fit(features[test]).argmax(dim=1) == 3).float().mean())
+        classifier = DiscriminantSolver(moments, 4).classifier(0.8, prior_groups)
+        return float((classifier(features[test]).argmax(dim=1) == 3).float().mean())
 
     assert recall_of_the_small_class(0.0) < 0.1 < 0.3 < recall_of_the_small_class(2.0)
 

@@ -18,7 +18,6 @@ NUM_KEPT_DIRECTIONS = 64
 MOST_EXACT_ROWS = 512
 # How many clips the mean variance of all features counts for, as an estimate of that of one.
 PRIOR_CLIPS = 20
-_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class ClassMoments:
             num_groups=torch.tensor(num_groups, dtype=features.dtype),
             num_clips=torch.tensor(counts, dtype=features.dtype),
             residuals=residuals,
-            variances=torch.cat([(part**2).sum(dim=0) for part in residuals.split(_COLUMNS, dim=1)]),
+            variances=torch.linalg.vector_norm(residuals, dim=0) ** 2,
             covariance_clips=len(features),
         )
 

@@ -13,14 +13,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import log_probabilities
 from .class_moments import ClassMoments
-from .discriminant import ABSENT, DEFAULT_PRIOR_GROUPS, Discriminant, DiscriminantSolver, LinearClassifier, Spread
+from .discriminant import ABSENT, Discriminant, DiscriminantSolver, LinearClassifier, Spread
 from .fold_sums import NUM_SCORED, FoldSums, Rows
 
 # Of which each is tried with each; PRIOR_GROUPS is how many groups the mean of all classes counts for.
 SHRINKAGES = (0.4, 0.6, 0.8, 0.9, 0.97)
 PRIOR_GROUPS = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 # Where the data are too few to choose by.
-DEFAULT_SHRINKAGE = 0.9
+DEFAULT_SHRINKAGE, DEFAULT_PRIOR_GROUPS = 0.9, 2.0
 NUM_FOLDS = 5
 
 

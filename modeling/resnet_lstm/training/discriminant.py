@@ -14,7 +14,6 @@ both go is chosen by the cross entropy on groups that were held out (`cross_vali
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,10 +23,9 @@ import torch
 from ..known_score import NUM_DIRECTIONS, squared_distances
 from .class_moments import ClassMoments
 
-# How many groups the mean of all classes counts for, as an estimate of the mean of one, where no clips choose it.
-DEFAULT_PRIOR_GROUPS = 2.0
 # A class that was not trained on is never predicted.
 ABSENT = -1e4
+# As many features at a time as spare a second copy of those of all clips.
 _COLUMNS = 4096
 
 
@@ -114,20 +112,6 @@ class Spread:
         return squared_distances(features, self.centre, self.directions)
 
 
-def fit_discriminant(
-    features: torch.Tensor,
-    labels: np.ndarray,
-    groups: Sequence[str],
-    num_labels: int,
-    shrinkage: float,
-    prior_groups: float = DEFAULT_PRIOR_GROUPS,
-) -> LinearClassifier:
-    """The discriminant of one shrinkage, between 0 and 1; its logits are log densities, all classes as likely."""
-    return DiscriminantSolver(ClassMoments.of(features, labels, groups), num_labels).classifier(
-        shrinkage, prior_groups
-    )
-
-
 class DiscriminantSolver:
     """Solves with the shrunken covariance `(1 - s) S + s D`, where S is the scatter of clips around their classes.
 
@@ -183,7 +167,6 @@ class DiscriminantSolver:
     def _products(self) -> torch.Tensor:
         """The residuals' products with each other, `[R, R]`, each feature in units of its expected variance."""
         products = self.residuals.new_zeros(len(self.residuals), len(self.residuals))
-        # Part by part, so that there is no second copy of the residuals.
         parts = zip(self.residuals.split(_COLUMNS, dim=1), self.variances.split(_COLUMNS), strict=True)
         for part, variances in parts:
             products.addmm_(part / variances, part.T)
