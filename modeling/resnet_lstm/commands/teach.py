@@ -7,7 +7,8 @@
 The classes that the model knows stay, unless --replace is given; their clips are not needed. A class of a name that it
 knows learns from the clips too. Each class takes two clips at the least, five do better. How well the clips are
 recognised is told by leaving out one recording at a time. The output is a model like any other: predict, evaluate,
-publish it, or teach it again. A model that was trained by an earlier version takes --dataset.
+publish it, or teach it again. A model that was trained together with its backbone, or by an earlier version, takes
+--dataset.
 Exit status: 0 all clips were read, 1 some were not (each is reported, the others are used), 2 nothing could be done.
 """
 

@@ -106,8 +106,8 @@ def teach(
     if statistics is None and not replace:
         raise TeachingError(
             "the model keeps no statistics of its classes, so that it cannot be taught others beside them: it was "
-            "trained by an earlier version. Give the dataset that it was trained on, train it again, or have all of "
-            "its classes replaced."
+            "trained together with its backbone, or by an earlier version. Give the dataset that it was trained on, "
+            "train it again on a frozen backbone, or have all of its classes replaced."
         )
     known = [] if replace else [model.config.id2label[index] for index in range(model.config.num_labels)]
     names = names_after_teaching(known, classes)
