@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from resnet_lstm.evaluation import bootstrap_over_groups, paired_difference
-from resnet_lstm.evaluation.intervals import GroupResamples
+from resnet_lstm.evaluation.intervals import GroupResamples, mean_and_standard_error
 
 FIGURES = ("top1", "top5", "macro_f1")
 
@@ -157,3 +159,19 @@ def test_confidence_outside_its_range_is_refused() -> None:
     logits, labels, groups = clustered_predictions(0)
     with pytest.raises(ValueError, match="confidence=95"):
         bootstrap_over_groups(logits, labels, groups, confidence=95)
+
+
+def test_standard_error_of_clips_of_their_own_is_the_usual_one_and_is_larger_where_groups_agree() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    mean, error = mean_and_standard_error(values, [str(index) for index in range(40)])
+    assert mean == pytest.approx(values.mean())
+    assert error == pytest.approx(values.std(ddof=1) / math.sqrt(40))
+    # Ten groups of four clips that are all alike tell what ten clips would.
+    repeated, groups = np.repeat(values[:10], 4), [str(index // 4) for index in range(40)]
+    assert mean_and_standard_error(repeated, groups) == pytest.approx(
+        mean_and_standard_error(values[:10], [str(index) for index in range(10)])
+    )
+
+
+def test_one_group_says_nothing_of_others() -> None:
+    assert mean_and_standard_error(np.array([1.0, 1.1, 0.9]), ["a"] * 3) == (pytest.approx(1.0), math.inf)

@@ -47,14 +47,22 @@ def lstm_weights(trained: TrainedClassifier) -> torch.Tensor:
     return trained.model.lstm_classifier.weight
 
 
-def with_misleading_validation(folder: VideoFolder, root: Path) -> VideoFolder:
-    """A dataset of two classes whose validation clips are its training clips, each called by the other's name."""
+def with_misleading_validation(folder: VideoFolder, root: Path, every: int = 1) -> VideoFolder:
+    """A dataset of two classes whose validation clips are its training clips, called by the other's name.
+
+    Args:
+        folder: The dataset to begin with.
+        root: Where the new one goes.
+        every: Each so many-th of the clips is; the others keep their name.
+    """
     for copied, split in {"train": "train", "validation": "train", "test": "test"}.items():
         shutil.copytree(folder.root / split, root / copied)
     metadata = root / "validation" / METADATA_FILE
     one, other = folder.labels
     swapped = {f",{one},": f",{other},", f",{other},": f",{one},"}
-    metadata.write_text(re.sub(f",({one}|{other}),", lambda label: swapped[label[0]], metadata.read_text()))
+    header, *rows = metadata.read_text().splitlines(keepends=True)
+    rows[::every] = [re.sub(f",({one}|{other}),", lambda label: swapped[label[0]], row) for row in rows[::every]]
+    metadata.write_text("".join([header, *rows]))
     return VideoFolder.open(root)
 
 
@@ -70,6 +78,21 @@ def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(
     assert trained.result.best_epoch is None
     assert not lstm_weights(trained).any()
     assert "the LSTM has no say" in (train.root / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_an_lstm_that_is_better_by_no_more_than_chance_gets_no_say(
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path, refit: bool
+) -> None:
+    # What it learns is right for two clips in three: on average it gains, but other clips could as well lose.
+    misleading = with_misleading_validation(tiny_dataset, tmp_path / "misleading", every=3)
+    settings = dataclasses.replace(SETTINGS, num_train_epochs=8, learning_rate=1e-2, refit=refit)
+    trained = train("model", misleading, settings)
+    assert trained.result.start is not None
+    losses = [record["validation_loss"] for record in trained.result.history]
+    assert min(losses) < trained.result.start["validation_loss"]
+    assert trained.result.best_epoch is None
+    assert not lstm_weights(trained).any()
 
 
 def test_when_reading_may_stop_is_learnt_where_validation_clips_are_enough(

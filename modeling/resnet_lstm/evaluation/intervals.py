@@ -185,6 +185,24 @@ def share_of_gain(
     )
 
 
+def mean_and_standard_error(values: np.ndarray, groups: Sequence[str]) -> tuple[float, float]:
+    """The mean of a figure over clips, and how far chance moves it, clips of one group taken together.
+
+    Args:
+        values: `[N]`, one of each clip.
+        groups: `[N]` the group of each clip.
+
+    Returns:
+        The mean and its standard error, which is infinite where there is but one group.
+    """
+    mean = float(np.mean(values))
+    names, group_of_clip = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        return mean, math.inf
+    deviations = np.bincount(group_of_clip, weights=values - mean)  # [G]
+    return mean, math.sqrt(len(names) / (len(names) - 1) * float((deviations**2).sum())) / len(values)
+
+
 @dataclass(frozen=True)
 class GroupResamples:
     """Draws of groups, as weights.

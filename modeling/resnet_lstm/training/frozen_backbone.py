@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..accelerator import add_up, own_stretch
+from ..accelerator import add_up, found_by_first, own_stretch
 from ..evaluation.calibration import LEAST_CLIPS_FOR_TEMPERATURE, fit_temperature
-from ..evaluation.metrics import compute_metrics
+from ..evaluation.intervals import mean_and_standard_error
+from ..evaluation.metrics import compute_metrics, log_probabilities
 from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
@@ -22,6 +25,8 @@ from .cross_validated_fit import DiscriminantFit, fit_by_cross_validation, fit_b
 from .datasets import FeatureDataset
 from .fold_sums import FoldSums, most_rows
 from .loop import TrainingLoop, TrainingResult
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
 REFIT_FOLDER = "refit"
@@ -68,12 +73,12 @@ def train_head(
 
     First the linear part is fitted, in closed form (`discriminant`). Then the LSTM learns, epoch by epoch, what the
     linear part leaves; the linear part's logits of a training clip are here those of a fit without its group, as sure
-    and as wrong as on clips it has not seen. The epoch with the best validation figure is kept, or the start, where
-    the LSTM has no say, if no epoch is better. The temperature, and the score at
-    which reading may stop early, are fitted on the validation clips. Then all is done again on training and
-    validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is learned
-    from the linear part's view of clips that it has not seen (`known_score`), and the statistics of the classes are
-    kept, by which the model can be taught further ones.
+    and as wrong as on clips it has not seen. The epoch with the best validation figure is kept; or the start, where
+    the LSTM has no say, if no epoch has less loss on the validation clips by more than chance. The temperature, and
+    the score at which reading may stop early, are fitted on the validation clips. Then all is done again on training
+    and validation clips together, for as many epochs as were best. Last, what a clip of a known action is like is
+    learned from the linear part's view of clips that it has not seen (`known_score`), and the statistics of the
+    classes are kept, by which the model can be taught further ones.
 
     Args:
         model: As built; its backbone made the features.
@@ -109,7 +114,12 @@ def train_head(
         sureness = fitted_temperature(model, validation.dataset)
         divide_linear_part(model, train.dataset, sureness)
         if model.lstm_classifier is not None:
+            start = copy.deepcopy(_head_state(model))
+            start_losses = clip_losses(model, validation.dataset)
             result = run_loop(train.dataset, validation.dataset, output_dir)
+            if not found_by_first(partial(_beats, model, start_losses, validation)):
+                model.load_state_dict(start, strict=False)
+                result = replace(result, best_epoch=None)
         temperature = fitted_temperature(model, validation.dataset)
         figures = validation_figures(model, validation.dataset)
         model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
@@ -243,6 +253,21 @@ def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: Feature
     if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
         return 1.0
     return fit_temperature(score(model, dataset), np.array(dataset.labels))
+
+
+def clip_losses(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> np.ndarray:
+    """The cross entropy of each clip, `[N]`, with the model as sure as is best on these clips."""
+    logits, labels = score(model, dataset), np.array(dataset.labels)
+    if len(dataset) >= LEAST_CLIPS_FOR_TEMPERATURE:
+        logits = logits / fit_temperature(logits, labels)
+    return -log_probabilities(logits)[np.arange(len(labels)), labels]
+
+
+def _beats(model: ResNetLSTMForVideoClassification, losses: np.ndarray, clips: GroupedFeatures) -> bool:
+    """Whether a model has less loss on clips than these, `[N]`, by more than the standard error of the difference."""
+    gain, error = mean_and_standard_error(losses - clip_losses(model, clips.dataset), clips.groups)
+    logger.info("the LSTM lowers the loss on the validation clips by %.4f, with a standard error of %.4f", gain, error)
+    return gain > error
 
 
 def validation_figures(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> dict[str, float]:

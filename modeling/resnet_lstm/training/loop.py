@@ -88,7 +88,7 @@ class TrainingResult:
     Attributes:
         history: A record for each epoch: `epoch`, `train_loss`, `learning_rate`, `seconds` and, where there are
             validation clips, `validation_loss`, `validation_top1`, `validation_macro_f1`.
-        best_epoch: The epoch whose weights were kept; None where no epoch was better than the start.
+        best_epoch: The epoch whose weights were kept; None where the start was kept.
         seconds: Training time, interruptions left out.
         start: The validation figures before the first epoch, where the start may be kept.
         validation: `loss`, `top1` and `macro_f1` of what was kept on the validation clips, before it was trained on
