@@ -27,7 +27,7 @@ def clip_record(prediction: ClipPrediction, config: ResNetLSTMConfig) -> dict[st
     known = prediction.known_score
     return {
         "known": None if known is None else round(known, 6),
-        "none_of_my_actions": prediction.is_unknown(config.known_threshold),
+        "none_of_my_actions": prediction.is_unknown(config),
         "damaged_frames": prediction.damage.num_damaged,
         "total_frames": prediction.damage.num_frames,
         "top": [
@@ -78,7 +78,7 @@ def answer_in_words(prediction: ClipPrediction, config: ResNetLSTMConfig) -> tup
     """What stands before the answer, the answer, and how sure it is."""
     best = prediction.top_k(1)[0]
     label, score = in_words(config.id2label[best]), float(prediction.scores[best])
-    if prediction.is_unknown(config.known_threshold):
+    if prediction.is_unknown(config):
         return "I see", "None of my actions", f"The nearest would be “{label}”, but it does not look like it."
     if score < _UNSURE_BELOW:
         return "I am not sure", f"{label}?", f"{percent(score)} sure: take it for a guess."

@@ -72,7 +72,7 @@ def look(
     due = (state.due_seconds if seconds < state.due_seconds + interval else seconds) + interval
     scores = [(s, row) for s, row in state.scores if s > seconds - _SECONDS_DRAWN]
     scores.append((seconds, prediction.scores))
-    none_of_mine = prediction.is_unknown(engine.config.known_threshold)
+    none_of_mine = prediction.is_unknown(engine.config)
     return LiveState(session, due, scores, prediction.known_score, none_of_mine, state.shown), True
 
 

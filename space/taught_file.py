@@ -20,7 +20,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _MAX_CONFIG_BYTES = 2**20
 _MAX_LABELS = 1000 + MAX_ACTIONS
 # What a taught model's configuration may say otherwise than that of the model it was taught from.
-_OWN_FIELDS = ("id2label", "label2id", "temperature", "known_threshold", "num_class_directions")
+_OWN_FIELDS = ("id2label", "label2id", "temperature", "known_threshold", "background_label_id", "num_class_directions")
 _BASE = "resnet_lstm."
 
 

@@ -57,6 +57,28 @@ def test_half_precision_does_not_overflow(known_score: KnownScore, dtype: torch.
     )
 
 
+def test_the_background_is_no_action_and_all_else_is_as_known_as_without_it(known_score: KnownScore) -> None:
+    with_background = KnownScore(8, 4, background=3)
+    with_background.load_state_dict(known_score.state_dict() | padded_signs(known_score))
+    usual = torch.ones(1, 8)
+    sure, undecided = torch.tensor([[6.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    for logits in (sure, undecided):
+        unlike = torch.cat([logits, torch.tensor([[-20.0]])], dim=1)
+        torch.testing.assert_close(with_background(usual, unlike), known_score(usual, logits))
+        half = torch.cat([logits, logits.logsumexp(dim=1, keepdim=True)], dim=1)
+        torch.testing.assert_close(with_background(usual, half), known_score(usual, logits) / 2)
+        alike = torch.cat([logits, torch.tensor([[20.0]])], dim=1)
+        assert with_background(usual, alike) < 1e-5
+
+
+def padded_signs(known_score: KnownScore) -> dict[str, torch.Tensor]:
+    """What is known of the signs, for one class more."""
+    return {
+        name: torch.cat([known_score.state_dict()[name], torch.ones(2, 1)], dim=1)
+        for name in ("sign_means", "sign_deviations")
+    }
+
+
 def test_what_is_saved_knows_as_much(
     knowing_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
 ) -> None:
@@ -76,6 +98,8 @@ def test_a_model_that_does_not_tell_gives_none(tiny_model: ResNetLSTMForVideoCla
     assert tiny_model(torch.zeros(1, 6, 3, 32, 32)).known_score is None
     with pytest.raises(StrictDataclassClassValidationError, match=r"known_threshold=1\.5"):
         ResNetLSTMConfig(known_threshold=1.5)
+    with pytest.raises(StrictDataclassClassValidationError, match="background_label_id=-1"):
+        ResNetLSTMConfig(background_label_id=-1)
 
 
 def test_a_prediction_says_what_the_model_says(
@@ -87,8 +111,13 @@ def test_a_prediction_says_what_the_model_says(
         outputs = knowing_model(**tiny_processor(numbered_clip, return_tensors="pt"))
     assert prediction.known_score is not None
     assert prediction.known_score == pytest.approx(float(outputs.known_score), abs=1e-5)
-    assert prediction.is_unknown(prediction.known_score + 1e-9)
-    assert not prediction.is_unknown(prediction.known_score)
+    config = knowing_model.config
+    config.known_threshold = prediction.known_score + 1e-9
+    assert prediction.is_unknown(config)
+    config.known_threshold = prediction.known_score
+    assert not prediction.is_unknown(config)
+    config.background_label_id = prediction.top_k(1)[0]
+    assert prediction.is_unknown(config)
 
 
 def test_a_file_without_what_the_score_is_told_by_gives_a_model_without_the_score(

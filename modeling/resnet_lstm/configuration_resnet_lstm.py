@@ -53,6 +53,9 @@ class ResNetLSTMConfig(PreTrainedConfig):
         known_threshold (`float`, *optional*):
             Below this `known_score` a clip is taken for none of the model's actions: 5 of 100 clips that do show one
             of them fall below it. None where the model does not tell.
+        background_label_id (`int`, *optional*):
+            The label of clips that show none of the actions, where the model was trained on such too. What is taken
+            for it is taken for none of the actions.
         num_class_directions (`int`, *optional*, defaults to 0):
             Directions of the covariance that are kept, beside the mean of each class, so that the model can be taught
             further classes without its training clips. 0 where nothing is kept.
@@ -86,6 +89,7 @@ class ResNetLSTMConfig(PreTrainedConfig):
     temperature: float = 1.0
     early_exit_score: float | None = None
     known_threshold: float | None = None
+    background_label_id: int | None = None
     num_class_directions: int = 0
     initializer_range: float = 0.02
 
@@ -123,6 +127,8 @@ class ResNetLSTMConfig(PreTrainedConfig):
             raise ValueError(f"early_exit_score={self.early_exit_score}: must be above 0 and at most 1, or None.")
         if self.known_threshold is not None and not 0 <= self.known_threshold <= 1:
             raise ValueError(f"known_threshold={self.known_threshold}: must be from 0 to 1, or None.")
+        if self.background_label_id is not None and self.background_label_id < 0:
+            raise ValueError(f"background_label_id={self.background_label_id}: must be 0 or more, or None.")
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

@@ -9,6 +9,10 @@ all, in units of how much clips of one action differ (Mahalanobis' distance): wh
 What the signs are compared with is learned from training clips, each scored by a model that has not seen its group. No
 unknown clip is needed for that. That the three count as they do, and what probability their sum stands for, was
 measured with classes that were left out in turn, see `comparison/unknown_actions.py`.
+
+Where there are clips of none of the actions to learn from, they are a class of the classifier, the background. The
+signs are then those of the actions among themselves, and their probability is multiplied by that of its not being the
+background: clips like those are told by the one, and others of none of the actions by the other.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ NUM_DIRECTIONS = 64
 # How many clips the statistics of all stand for, in those of one action.
 _PRIOR_CLIPS = 10
 
+# The logit of the background among the actions.
+_NO_ACTION = -1e4
+
 _LEAST_LOGIT = 1e-3
 _LEAST_DEVIATION = 1e-6
 
@@ -39,6 +46,7 @@ class KnownScore(nn.Module):
     Args:
         hidden_size: H.
         num_labels: L.
+        background: The label of clips that show none of the actions, if there is one.
     """
 
     centre: torch.Tensor  # [H]
@@ -47,8 +55,9 @@ class KnownScore(nn.Module):
     sign_means: torch.Tensor  # [2, L]
     sign_deviations: torch.Tensor  # [2, L]
 
-    def __init__(self, hidden_size: int, num_labels: int) -> None:
+    def __init__(self, hidden_size: int, num_labels: int, background: int | None = None) -> None:
         super().__init__()
+        self.background = background
         self.register_buffer("centre", torch.zeros(hidden_size, dtype=torch.float32))
         self.register_buffer("directions", torch.zeros(NUM_DIRECTIONS, hidden_size, dtype=torch.float32))
         self.register_buffer("distance_statistics", torch.tensor([0.0, 1.0], dtype=torch.float32))
@@ -73,13 +82,24 @@ class KnownScore(nn.Module):
     def probability(self, logits: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
         """As `forward`, of logits `[B, L]` and distances `[B]` that are there already."""
         mean, deviation = self.distance_statistics.float()
+        is_background = torch.zeros_like(distances)
+        if self.background is not None:
+            is_background = logits.softmax(dim=1)[:, self.background]
+            logits = self._of_actions(logits)
         predicted = logits.argmax(dim=1)
         signs = (logit_signs(logits) - self.sign_means.float()[:, predicted]) / self.sign_deviations[
             :, predicted
         ].float()
         nearness = (mean - distances.clamp_min(_LEAST_DEVIATION).log()) / deviation
         total = sum(weight * sign for weight, sign in zip(SIGN_WEIGHTS, (*signs, nearness), strict=True))
-        return (_SLOPE * total + _OFFSET).sigmoid()
+        return (_SLOPE * total + _OFFSET).sigmoid() * (1 - is_background)
+
+    def _of_actions(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits `[N, L]` in which the background is as good as not there."""
+        if self.background is None:
+            return logits
+        is_background = torch.arange(logits.shape[1], device=logits.device) == self.background
+        return logits.masked_fill(is_background, _NO_ACTION)
 
     def set_statistics(
         self,
@@ -92,7 +112,7 @@ class KnownScore(nn.Module):
         """Learn what the signs are like in clips of known actions.
 
         Args:
-            logits: `[N, L]`, of clips by models that have not seen their groups.
+            logits: `[N, L]`, of clips of actions by models that have not seen their groups.
             distances: `[N]`, of the same clips by the same models, see `squared_distances`.
             labels: `[N]`, the clips' own.
             centre: `[H]`, of all clips.
@@ -101,7 +121,7 @@ class KnownScore(nn.Module):
         self._set_spread(centre, directions)
         logs = distances.clamp_min(_LEAST_DEVIATION).log()
         self.distance_statistics.copy_(torch.stack([logs.mean(), logs.std(correction=0).clamp_min(_LEAST_DEVIATION)]))
-        signs = logit_signs(logits)  # [2, N]
+        signs = logit_signs(self._of_actions(logits))  # [2, N]
         means, deviations = signs.mean(dim=1), signs.std(dim=1, correction=0)  # [2]
         for label in range(logits.shape[1]):
             self._set_signs(label, signs[:, labels == label], means, deviations)
@@ -128,7 +148,7 @@ class KnownScore(nn.Module):
         num_old = old.sign_means.shape[1]
         self.sign_means[:, :num_old] = old.sign_means
         self.sign_deviations[:, :num_old] = old.sign_deviations
-        signs = logit_signs(logits)  # [2, N]
+        signs = logit_signs(self._of_actions(logits))  # [2, N]
         means, deviations = old.sign_means.mean(dim=1), (old.sign_deviations**2).mean(dim=1).sqrt()
         for label in range(num_old, logits.shape[1]):
             self._set_signs(label, signs[:, labels == label], means, deviations)

@@ -579,7 +579,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
             )
         self.known_score = None
         if config.known_threshold is not None:
-            self.known_score = KnownScore(config.hidden_size, config.num_labels)
+            self.known_score = KnownScore(config.hidden_size, config.num_labels, config.background_label_id)
         self.class_statistics = None
         if config.num_class_directions:
             self.class_statistics = ClassStatistics(config.hidden_size, config.num_labels, config.num_class_directions)
@@ -625,6 +625,7 @@ class ResNetLSTMForVideoClassification(ResNetLSTMPreTrainedModel):
         self.set_known_score(None, None)
         self.set_class_statistics(None)
         self.config.early_exit_score = None
+        self.config.background_label_id = None
         self.config.temperature = 1.0
 
     @without_autocast

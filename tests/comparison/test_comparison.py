@@ -31,6 +31,7 @@ from resnet_lstm.comparison import (
     teach_left_out_classes,
     to_markdown,
 )
+from resnet_lstm.comparison.background_clips import BackgroundResult, BackgroundTrial, learn_background
 from resnet_lstm.comparison.unknown_actions import OUR_METHOD, UnknownTrial, without_classes
 from resnet_lstm.data import SPLITS, DatasetError, VideoFolder
 from resnet_lstm.data.video_encoding import write_video
@@ -283,3 +284,28 @@ def test_the_script_writes_tables_and_pictures(tiny_dataset: VideoFolder, tiny_b
     run = compare_script(tmp_path / "nowhere", *options)
     assert run.returncode == 2
     assert "nowhere: not a VideoFolder" in run.stderr
+
+
+def test_a_background_is_learned_beside_the_actions(
+    colour_clips: LabelledClips, colour_features: FeaturesInMemory, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPES["no-lstm"]
+    fold = group_folds(colour_clips, 2)[0]
+
+    def trial() -> BackgroundTrial:
+        return learn_background(
+            *("no-lstm", recipe, colour_clips, fold, np.array([0]), np.array([1])),
+            *(0, colour_features, str(tiny_backbone), tmp_path),
+        )
+
+    first = trial()
+    (written,) = tmp_path.rglob("*.json")
+    modified = written.stat().st_mtime_ns
+    assert trial() == first
+    assert written.stat().st_mtime_ns == modified
+    assert first.with_it.top1 > 0.9
+    assert first.with_it.auroc_alike > 0.99
+    assert first.with_it.alike_refused > max(0.9, first.without.alike_refused)
+    BackgroundResult([first, first]).write(tmp_path, {"dataset": "colours"})
+    table = (tmp_path / "background.md").read_text()
+    assert f"| {first.without.alike_refused:.1%} | {first.with_it.alike_refused:.1%} |" in table

@@ -346,3 +346,44 @@ def test_real_ucf101_is_built_whole_and_without_leakage(ucf101_root: Path, tmp_p
     assert json.loads((folder.root / "dataset.json").read_text())["counts"]["test"].keys() == set(folder.labels)
     leakage = check_leakage(folder)
     assert (leakage.groups_known, leakage.shared_group, leakage.same_bytes) == (True, (), ())
+
+
+def test_clips_of_none_of_the_actions_are_the_background(own_clips: Path, tmp_path: Path) -> None:
+    for place in ("garden/a_part1.mp4", "garden/a_part2.mp4", "street/day/b_part1.mp4"):
+        make_clip(tmp_path / "others" / place)
+    # Another clip of the same name.
+    make_clip(tmp_path / "b_part2.mp4").rename(tmp_path / "others" / "street" / "b_part1.mp4")
+    (tmp_path / "others" / "street" / "notes.txt").touch()
+    folder = build_from_folders(
+        own_clips, tmp_path / "out", background=tmp_path / "others", group_regex="([^-]*)_part"
+    )
+    assert folder.labels == ["cook", "wash up", "background"]
+    background = {
+        clip.file_name: clip.group for split in SPLITS for clip in folder.clips(split) if clip.label == "background"
+    }
+    assert background == {
+        "background/others-garden-a_part1.mp4": "a",
+        "background/others-garden-a_part2.mp4": "a",
+        "background/others-street-day-b_part1.mp4": "b",
+        "background/others-street-b_part1.mp4": "b",
+    }
+    assert folder.info["skipped_files"] == ["others/street/notes.txt"]
+
+
+def test_a_background_joins_the_class_folder_of_that_name(own_clips: Path, tmp_path: Path) -> None:
+    make_clip(own_clips / "Background" / "a.mp4")
+    make_clip(tmp_path / "others" / "b.mp4")
+    folder = build_from_folders(own_clips, tmp_path / "out", background=tmp_path / "others")
+    names = [clip.file_name for split in SPLITS for clip in folder.clips(split) if clip.label == "Background"]
+    assert sorted(names) == ["Background/a.mp4", "Background/others-b.mp4"]
+    assert folder.labels == ["Background", "cook", "wash up"]
+
+
+def test_a_background_without_clips_or_among_the_classes_is_refused(own_clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for background in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(DatasetError, match=rf"{background.name}: found no clips of the background"):
+            build_from_folders(own_clips, tmp_path / "out", background=background)
+    for background in (own_clips, own_clips / "cook", tmp_path):
+        with pytest.raises(DatasetError, match="must not hold one another"):
+            build_from_folders(own_clips, tmp_path / "out", background=background)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from resnet_lstm import probe_video
-from resnet_lstm.data import DatasetError, VideoFolder
+from resnet_lstm.data import SPLITS, DatasetError, VideoFolder, build_from_folders
 from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.evaluation.joined_videos import (
     JoinedVideo,
@@ -36,6 +37,16 @@ def test_clips_of_unknown_classes_are_told_by_the_metadata_of_a_dataset(tiny_dat
     unknown = unknown_clips(tiny_dataset.root, ["darken"])
     assert len(unknown) == 20
     assert {clip.path.parent.name for clip in unknown} == {"brighten"}
+
+
+def test_the_background_of_a_dataset_is_no_known_action(others: Path, tmp_path: Path) -> None:
+    clips = shutil.copytree(others, tmp_path / "clips")
+    (clips / "brighten").rename(clips / "Background")
+    folder = build_from_folders(clips, tmp_path / "dataset")
+    joined = [clip for split in SPLITS for clip in known_clips(folder, split)]
+    assert {(clip.label, clip.path.parent.name) for clip in joined} == {(None, "Background"), ("grow", "grow")}
+    unknown = unknown_clips(folder.root, folder.labels)
+    assert {clip.path.parent.name for clip in unknown} == {"Background"}
 
 
 def test_the_truth_is_where_the_clips_are(tiny_dataset: VideoFolder, others: Path, tmp_path: Path) -> None:

@@ -55,9 +55,11 @@ def test_live_and_offline_know_as_much(
         outputs = knowing_model(tiny_processor(frames, do_sample_frames=False, return_tensors="pt")["pixel_values"])
     assert prediction.known_score is not None
     assert prediction.known_score == pytest.approx(float(outputs.known_score), abs=1e-5)
-    assert prediction.is_unknown(prediction.known_score + 0.01)
-    assert not prediction.is_unknown(prediction.known_score - 0.01)
-    assert not prediction.is_unknown(None)
+    config = knowing_model.config
+    assert prediction.is_unknown(config, prediction.known_score + 0.01)
+    assert not prediction.is_unknown(config, prediction.known_score - 0.01)
+    config.background_label_id = prediction.top_k(1)[0]
+    assert prediction.is_unknown(config, prediction.known_score - 0.01)
 
 
 def test_a_frame_counts_half_after_each_half_life(

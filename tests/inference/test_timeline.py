@@ -136,6 +136,17 @@ def test_what_scores_low_or_is_not_known_is_no_known_action(
     assert [segment.label for segment in everything.segments] == ["jump", "swim"]
 
 
+def test_the_background_is_no_known_action(
+    brightness_model: ResNetLSTMForVideoClassification,
+    tiny_processor: ResNetLSTMVideoProcessor,
+    video: Callable[..., Path],
+) -> None:
+    brightness_model.config.background_label_id = LABELS.index("jump")
+    timeline = label_timeline(brightness_model, tiny_processor, video((0, 4), (255, 4)))
+    assert [segment.label for segment in timeline.segments] == [None, "swim"]
+    assert timeline.segments[0].score > 0.9
+
+
 def test_a_single_frame_is_a_timeline(
     tiny_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, tmp_path: Path
 ) -> None:

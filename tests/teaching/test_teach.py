@@ -14,6 +14,7 @@ from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcess
 from resnet_lstm.data import DatasetError, VideoFolder
 from resnet_lstm.data.generated_clips import generate_frames, write_generated_clips
 from resnet_lstm.features import FeatureCache
+from resnet_lstm.inference import ClipPrediction, predict_clips
 from resnet_lstm.teaching import TaughtModel, TeachingError, learn_statistics, teach
 from resnet_lstm.training.class_moments import ClassMoments
 from resnet_lstm.training.discriminant import DiscriminantSolver
@@ -258,3 +259,24 @@ def test_statistics_are_not_learned_from_another_dataset(
     other = build_tiny_model(tiny_backbone)  # of jump, run and swim
     with pytest.raises(DatasetError, match="only one of the two has brighten, darken, jump, run, swim"):
         learn_statistics(other, tiny_processor, tiny_dataset)
+
+
+def test_a_background_can_be_taught_and_is_taken_for_none_of_the_actions(
+    teachable_model: ResNetLSTMForVideoClassification, tiny_processor: ResNetLSTMVideoProcessor, new_clips: Path
+) -> None:
+    lessons = {"grow": new_clips / "grow", "background": new_clips / "green_to_red"}
+    taught = teach(teachable_model, tiny_processor, lessons)
+    config = taught.model.config
+    assert config.id2label[config.background_label_id] == "background"
+    refused = {
+        label: [
+            prediction.is_unknown(config)
+            for prediction in predict_clips(taught.model, tiny_processor, sorted(folder.iterdir()))
+            if isinstance(prediction, ClipPrediction)
+        ]
+        for label, folder in lessons.items()
+    }
+    assert all(refused["background"])
+    assert not any(refused["grow"])
+    again = teach(taught.model, tiny_processor, {"shrink": [generate_frames("shrink", i, 0) for i in range(4)]})
+    assert again.model.config.background_label_id == config.background_label_id

@@ -6,12 +6,15 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
-from resnet_lstm.data import VideoFolder
+from resnet_lstm.data import VideoFolder, build_from_folders
+from resnet_lstm.data.generated_clips import write_generated_clips
 from resnet_lstm.data.video_folder import METADATA_FILE
+from resnet_lstm.inference import ClipPrediction, predict_clips
 from resnet_lstm.training import RunOptions, TrainedClassifier, TrainingSettings, train_classifier
 
 SETTINGS = TrainingSettings(num_train_epochs=3, train_batch_size=8, early_stopping_patience=0)
@@ -175,3 +178,26 @@ def test_what_is_saved_predicts_what_was_scored(train: Trainer, tiny_dataset: Vi
     assert logits == pytest.approx(trained.report.logits[0], abs=1e-4)
     assert in_float32 == pytest.approx(trained.report.logits[0], abs=0.3)
     assert model.config.temperature == trained.model.config.temperature
+
+
+def test_clips_of_the_background_are_taken_for_none_of_the_actions(train: Trainer, tmp_path: Path) -> None:
+    classes = ["grow", "brighten", "green_to_red"]
+    clips = write_generated_clips(tmp_path / "clips", 20, classes=classes, size=(32, 32), num_frames=12)
+    (clips / "green_to_red").rename(clips / "background")
+    folder = build_from_folders(clips, tmp_path / "dataset")
+    model = train("model", folder, dataclasses.replace(SETTINGS, num_train_epochs=1)).model
+    assert model.config.id2label[model.config.background_label_id] == "background"
+
+    saved = ResNetLSTMForVideoClassification.from_pretrained(train.root / "model")
+    assert saved.config.background_label_id == model.config.background_label_id
+    of_background, of_actions = (
+        [folder.path(split, clip) for split in ("train", "test") for clip in folder.clips(split) if is_wanted(clip)]
+        for is_wanted in (lambda clip: clip.label == "background", lambda clip: clip.label != "background")
+    )
+    is_refused = {
+        prediction.source: prediction.is_unknown(saved.config)
+        for prediction in predict_clips(saved, train.processor, [*of_background, *of_actions])
+        if isinstance(prediction, ClipPrediction)
+    }
+    assert np.mean([is_refused[path] for path in of_background]) > 0.9
+    assert np.mean([is_refused[path] for path in of_actions]) < 0.2

@@ -73,12 +73,7 @@ def make_parser() -> CommandParser:
     )
     result.add_argument("--seed", type=int, default=42, metavar="N", help="of the split")
 
-    folders = parser.add_argument_group("your own clips")
-    folders.add_argument(
-        "--group-regex",
-        metavar="REGEX",
-        help="what in a file name tells its recording: the first capture group, else the match",
-    )
+    _add_own_clips(parser)
     ucf101 = parser.add_argument_group("UCF-101")
     ucf101.add_argument("--download", action="store_true", help="download it into --ucf101 first (6.5 GB)")
     ucf101.add_argument(
@@ -100,6 +95,21 @@ def make_parser() -> CommandParser:
     return parser
 
 
+def _add_own_clips(parser: CommandParser) -> None:
+    folders = parser.add_argument_group("your own clips")
+    folders.add_argument(
+        "--group-regex",
+        metavar="REGEX",
+        help="what in a file name tells its recording: the first capture group, else the match",
+    )
+    folders.add_argument(
+        "--background",
+        metavar="DIR",
+        type=Path,
+        help="clips, at any depth, that show none of the actions: with those of DIR/background/, the class background",
+    )
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
     parser = make_parser()
@@ -115,6 +125,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--output is required")
     if args.group_regex and args.from_folders is None:
         parser.error("--group-regex goes with --from-folders")
+    if args.background and args.from_folders is None:
+        parser.error("--background goes with --from-folders")
     if args.shards and args.from_folders is None and args.ucf101 is None:
         parser.error("--shards goes with --ucf101 and --from-folders")
     if args.download and args.ucf101 is None:
@@ -142,6 +154,7 @@ def _build(args: argparse.Namespace) -> VideoFolder:
         return build_from_folders(
             args.from_folders,
             args.output,
+            background=args.background,
             group_regex=args.group_regex,
             split=args.split,
             seed=args.seed,

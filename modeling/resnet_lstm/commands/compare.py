@@ -4,6 +4,7 @@
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --recipes mean-of-frames resnet-lstm
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --few-clips
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --unknown
+    resnet-lstm compare --dataset data/ucf101-25 --output comparison --background
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --teach
 
 Every clip is scored by models that have not seen its group. The test split stays closed unless --splits names it.
@@ -11,7 +12,8 @@ Trainings that are done are kept in --output: run it again to go on, or to add r
 comparison.csv, comparison.md and gains.png; with --few-clips, accuracy by the number of training clips a class:
 few_clips.json, few_clips.csv, few_clips.md and few_clips.png; with --unknown, how well clips of classes that were left
 out of training are told from the others, and what each of them is taken for: unknown.json, unknown.csv, unknown.md and
-unknown.png; with --teach, how well such classes are taught by five clips each: taught.json and taught.md.
+unknown.png; with --background, what clips of none of the actions to learn from are worth for that: background.json and
+background.md; with --teach, how well such classes are taught by five clips each: taught.json and taught.md.
 """
 
 from __future__ import annotations
@@ -23,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .. import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from ..comparison import (
     BASELINE,
     RECIPES,
+    BackgroundResult,
     CrossValidation,
     FewClipsPoint,
     Fold,
@@ -39,6 +43,7 @@ from ..comparison import (
     cross_validate,
     few_clips_markdown,
     group_folds,
+    learn_background,
     leave_out_classes,
     plot_gains,
     reduced_folds,
@@ -83,6 +88,9 @@ def make_parser() -> CommandParser:
     )
     comparison.add_argument("--few-clips", action="store_true", help="train on 1, 2, 5, 10, 20 and all clips a class")
     comparison.add_argument("--unknown", action="store_true", help="leave classes out in turn, and tell their clips")
+    comparison.add_argument(
+        "--background", action="store_true", help="leave classes out in turn, others being the background"
+    )
     comparison.add_argument("--teach", action="store_true", help="leave classes out in turn, and teach them")
     comparison.add_argument("--num-folds", type=positive, default=5, metavar="N", help="folds over groups")
     comparison.add_argument("--num-seeds", type=positive, default=3, metavar="N", help="trainings of each fold")
@@ -95,9 +103,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's arguments; ends the process where they make no sense."""
     parser = make_parser()
     args = parser.parse_args(arguments)
-    if args.few_clips + args.unknown + args.teach > 1:
-        parser.error("--few-clips, --unknown and --teach are comparisons of their own: choose one")
-    if args.unknown or args.teach:
+    if args.few_clips + args.unknown + args.background + args.teach > 1:
+        parser.error("--few-clips, --unknown, --background and --teach are comparisons of their own: choose one")
+    if args.unknown or args.background or args.teach:
         # The LSTM has no part in it, and takes most of a training's time.
         args.recipes = [WITHOUT_LSTM]
     elif args.baseline not in args.recipes:
@@ -151,6 +159,8 @@ def run(args: argparse.Namespace) -> int:
     comparison = _Comparison(args, clips, group_folds(clips, args.num_folds), FeaturesInMemory(cache))
     if args.unknown:
         print(_leave_classes_out(comparison))
+    elif args.background:
+        print(_learn_backgrounds(comparison))
     elif args.teach:
         print(_teach_classes(comparison))
     elif args.few_clips:
@@ -172,6 +182,32 @@ def _leave_classes_out(comparison: _Comparison) -> str:
         )
     result = UnknownResult.of(trials, NUM_CLASS_FOLDS * args.num_seeds, clips.label_names)
     result.write(args.output, comparison.facts, f"{comparison.title},\na fifth of the classes left out of each")
+    return result.to_markdown()
+
+
+def _learn_backgrounds(comparison: _Comparison) -> str:
+    args, clips, folds = comparison.args, comparison.clips, comparison.folds
+    trials = []
+    for seed in comparison.seeds:
+        sets = class_folds(clips.labels, NUM_CLASS_FOLDS, seed)
+        for number, left_out in enumerate(tqdm(sets, desc="backgrounds", unit="set")):
+            background = sets[(number + 1) % len(sets)]
+            trials.append(
+                learn_background(
+                    WITHOUT_LSTM,
+                    RECIPES[WITHOUT_LSTM],
+                    clips,
+                    folds[number % len(folds)],
+                    left_out,
+                    background,
+                    seed,
+                    comparison.features,
+                    args.backbone,
+                    args.output,
+                )
+            )
+    result = BackgroundResult(trials)
+    result.write(args.output, comparison.facts)
     return result.to_markdown()
 
 

@@ -54,7 +54,6 @@ def run(args: argparse.Namespace) -> int:
 def _follow(args: argparse.Namespace) -> None:
     model, processor = load_for(args)
     session = LiveSession(model, processor, half_life_seconds=args.half_life)
-    min_known = model.config.known_threshold if args.min_known is None else args.min_known
     with contextlib.ExitStack() as stack:
         json_file = stack.enter_context(args.json.open("w", encoding="utf-8")) if args.json else None
         stack.callback(print)  # leaves the moving line
@@ -62,7 +61,7 @@ def _follow(args: argparse.Namespace) -> None:
             prediction = session.update(frame.picture, frame.seconds)
             top = [(model.config.id2label[i], float(prediction.scores[i])) for i in prediction.top_k(3)]
             answers = "  ".join(f"{label} {100 * score:.0f} %" for label, score in top)
-            if prediction.is_unknown(min_known):
+            if prediction.is_unknown(model.config, args.min_known):
                 answers = f"{NO_KNOWN_ACTION} ({answers})"
             line = f"{frame.seconds:8.1f} s  {answers}"
             width = shutil.get_terminal_size().columns - 1

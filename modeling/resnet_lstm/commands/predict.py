@@ -120,7 +120,7 @@ def to_record(prediction: ClipPrediction | FailedClip, config: ResNetLSTMConfig,
     return {
         "source": prediction.source,
         "known": None if prediction.known_score is None else round(prediction.known_score, 6),
-        "none_of_my_actions": prediction.is_unknown(config.known_threshold),
+        "none_of_my_actions": prediction.is_unknown(config),
         "damaged_frames": prediction.damage.num_damaged,
         "total_frames": prediction.damage.num_frames,
         "top": [{"label": id2label[i], "score": round(float(scores[i]), 6)} for i in prediction.top_k(top_k)],

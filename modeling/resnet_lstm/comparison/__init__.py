@@ -1,5 +1,6 @@
 """Heads and recipes side by side: cross-validation over groups, on one set of cached features."""
 
+from .background_clips import BackgroundResult, learn_background
 from .cross_validation import CrossValidation, Fold, LabelledClips, cross_validate, group_folds
 from .few_clips import FewClipsPoint, few_clips_markdown, reduced_folds, write_few_clips
 from .plots import plot_gains
@@ -12,6 +13,7 @@ __all__ = [
     "BASELINE",
     "DEFAULT",
     "RECIPES",
+    "BackgroundResult",
     "CrossValidation",
     "FewClipsPoint",
     "Fold",
@@ -26,6 +28,7 @@ __all__ = [
     "cross_validate",
     "few_clips_markdown",
     "group_folds",
+    "learn_background",
     "leave_out_classes",
     "plot_gains",
     "reduced_folds",

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ..data.class_names import background_label_id
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..training.settings import TrainingSettings
 from .heads import LastStateHead, MeanOfFramesHead
@@ -42,7 +43,12 @@ class Recipe:
             label_names: `[L]`.
         """
         head = self.head if isinstance(self.head, Mapping) else {}
-        model = ResNetLSTMForVideoClassification.from_backbone(backbone, id2label=dict(enumerate(label_names)), **head)
+        model = ResNetLSTMForVideoClassification.from_backbone(
+            backbone,
+            id2label=dict(enumerate(label_names)),
+            background_label_id=background_label_id(label_names),
+            **head,
+        )
         if isinstance(self.head, Mapping):
             return model
         return self.head(model.config.pooled_size, len(label_names))

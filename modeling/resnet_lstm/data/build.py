@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,7 @@ from ..video_damage import Damage
 from ..video_decoding import probe_video
 from ..video_sources import VideoDecodingError
 from . import ucf101
-from .class_names import check_class_folders, check_class_names
-from .folder_clips import VIDEO_SUFFIXES, by_suffix, is_clip
+from .class_folders import Source, list_background, list_class_folders, warn_of_what_is_left_out
 from .shard_writing import write_clip_shards
 from .splits import SPLIT_SCHEMES, classes_without, grouped_split, official_split, random_split
 from .video_folder import (
@@ -35,8 +33,6 @@ from .video_folder import (
 
 logger = logging.getLogger(__name__)
 
-# A file and what is known of it before it is opened.
-Source = tuple[Path, Clip]
 Split = Callable[[list[Clip]], dict[Clip, str]]
 
 
@@ -97,6 +93,7 @@ def build_from_folders(
     source: str | Path,
     target: str | Path,
     *,
+    background: str | Path | None = None,
     group_regex: str | None = None,
     split: str = "grouped",
     seed: int = 42,
@@ -107,8 +104,9 @@ def build_from_folders(
     """Make a VideoFolder of one's own `source/<class>/*` clips. Files in deeper folders are not looked for.
 
     Args:
-        source: The folder of the class folders.
+        source: The folder of the class folders. A class named "background" is of clips that show none of the actions.
         target: Where the VideoFolder goes.
+        background: A folder of further clips of that class, in folders or not, at any depth.
         group_regex: What in a file name tells the recording a clip was cut from: the first capture group, or the whole
             match if there is none. For example `^(.*)_part` keeps `kitchen_part1.mp4` and `kitchen_part2.mp4` in one
             split. Without it each clip is a group of its own, and the split scheme is called "grouped by file".
@@ -126,7 +124,10 @@ def build_from_folders(
     if target.is_relative_to(source) or source.is_relative_to(target):
         raise DatasetError(f"{target}: target and source {source} must not hold one another. Choose another target.")
     split_clips = _split_of_scheme(split, seed)
-    sources, empty_classes, skipped = _list_folders(source, group_regex)
+    sources, empty_classes, skipped = list_class_folders(source, group_regex)
+    if background is not None:
+        of_background, not_clips = list_background(Path(background).resolve(), source, sources, group_regex)
+        sources, skipped = sources + of_background, skipped + not_clips
     info: dict[str, Any] = {
         "name": source.name,
         "source": "class folders",
@@ -170,7 +171,7 @@ def prepare_ucf101(
         for clip in ucf101.list_clips(clips_folder, label, max_videos_per_class)
     ]
     empty, skipped = ucf101.what_is_no_clip(clips_folder, labels)
-    _warn_of_what_is_left_out(empty, skipped)
+    warn_of_what_is_left_out(empty, skipped)
     info: dict[str, Any] = {
         "name": f"UCF-101, {len(labels)} classes",
         "source": ucf101.HOMEPAGE,
@@ -200,62 +201,6 @@ def _split_of_scheme(
     number = int(scheme.removeprefix("official-"))
     official = ucf101.read_official_split(ucf101.find_lists_folder(clips_folder, lists), number)
     return lambda clips: official_split(clips, official, seed)
-
-
-def _list_folders(source: Path, group_regex: str | None) -> tuple[list[Source], list[str], list[str]]:
-    """The clips of `source/<class>/*`, the classes without any, and all that is neither, relative to `source`."""
-    if not source.is_dir():
-        raise DatasetError(f"{source}: no such folder. It must hold one folder of clips for each class.")
-    pattern = compile_group_regex(group_regex)
-    sources: list[Source] = []
-    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
-    check_class_folders(folders)
-    empty, skipped = [], [path.name for path in source.iterdir() if path not in folders]
-    for folder in folders:
-        files = sorted(folder.iterdir())
-        clips = [path for path in files if is_clip(path)]
-        skipped += [_named(path, source) for path in files if path not in clips]
-        if not clips:
-            empty.append(folder.name)
-        for path in clips:
-            group = match_group(pattern, path) if pattern else None
-            sources.append((path, Clip(f"{folder.name}/{path.name}", folder.name, group)))
-    _warn_of_what_is_left_out(empty, skipped)
-    if not sources:
-        raise DatasetError(
-            f"{source}: found no clips. Expected <class>/<clip>{'|'.join(sorted(VIDEO_SUFFIXES))} in it."
-        )
-    check_class_names(dict.fromkeys(clip.label for _, clip in sources), source)
-    return sources, empty, sorted(skipped)
-
-
-def _named(path: Path, source: Path) -> str:
-    """A file's or folder's place; of a folder also that nobody looks into it."""
-    name = path.relative_to(source).as_posix()
-    return f"{name}/ (a folder in a class folder)" if path.is_dir() else name
-
-
-def _warn_of_what_is_left_out(empty_classes: Sequence[str], skipped: Sequence[str]) -> None:
-    if empty_classes:
-        logger.warning("folders without clips, which are no classes: %s", ", ".join(empty_classes))
-    if skipped:
-        logger.warning("passed over, no clips by their names: %s", by_suffix(skipped))
-
-
-def compile_group_regex(group_regex: str | None) -> re.Pattern[str] | None:
-    try:
-        return re.compile(group_regex) if group_regex else None
-    except re.error as error:
-        raise DatasetError(f"group_regex={group_regex!r}: not a regular expression ({error}).") from error
-
-
-def match_group(pattern: re.Pattern[str], path: Path) -> str:
-    match = pattern.search(path.name)
-    group = match and match[1 if pattern.groups else 0]
-    if not group:
-        # Guessing a group here could put clips of one recording on both sides of a split.
-        raise DatasetError(f"{path}: group_regex={pattern.pattern!r} finds no group in this file name. Widen it.")
-    return group
 
 
 def _prepare(

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..plain_text import csv_cell, printable
 from .video_folder import DatasetError
+
+# The class of clips that show none of the actions.
+BACKGROUND = "background"
+
+
+def is_background(label: str) -> bool:
+    """Whether this is the class of clips that show none of the actions."""
+    return label.casefold() == BACKGROUND
+
+
+def background_label_id(labels: Sequence[str]) -> int | None:
+    """The id of the class of clips that show none of the actions; None where there is no such class."""
+    return next((index for index, label in enumerate(labels) if is_background(label)), None)
 
 
 def check_class_names(labels: Iterable[str], place: str | Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from ..data.class_names import is_background
 from ..data.video_encoding import write_video
 from ..data.video_folder import SPLITS, DatasetError, VideoFolder, file_sha256
 from ..inference import find_sources, open_frames
@@ -78,8 +79,11 @@ class JoinedVideo:
 
 
 def known_clips(folder: VideoFolder, split: str) -> list[SourceClip]:
-    """The clips of a split."""
-    return [SourceClip(folder.path(split, clip), clip.label) for clip in folder.clips(split)]
+    """The clips of a split; those of the background, which is no action, have no label."""
+    return [
+        SourceClip(folder.path(split, clip), None if is_background(clip.label) else clip.label)
+        for clip in folder.clips(split)
+    ]
 
 
 def unknown_clips(place: Path, known_labels: Sequence[str]) -> list[SourceClip]:
@@ -88,13 +92,13 @@ def unknown_clips(place: Path, known_labels: Sequence[str]) -> list[SourceClip]:
     Args:
         place: A VideoFolder, all of whose splits are taken, or any folder of clips, in folders named after their
             classes or not.
-        known_labels: The actions that the model knows.
+        known_labels: The classes that the model knows.
 
     Raises:
         DatasetError: There is no such clip.
         FileNotFoundError: There is no clip at all.
     """
-    known = set(known_labels)
+    known = {label for label in known_labels if not is_background(label)}
     if any((place / split / "metadata.csv").is_file() for split in SPLITS):
         folder = VideoFolder.open(place)
         labelled = [(folder.path(s, clip), clip.label) for s in SPLITS for clip in folder.clips(s)]

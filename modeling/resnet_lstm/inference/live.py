@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..feeding import DeviceFeeder
 from ..modeling_resnet_lstm import LSTMState, ResNetLSTMForVideoClassification
 from ..video_processing_resnet_lstm import ResNetLSTMVideoProcessor
@@ -40,9 +41,14 @@ class LivePrediction:
         """The ids of the k best labels, best first; all of them where there are fewer."""
         return [int(label) for label in np.argsort(-self.logits, kind="stable")[:k]]
 
-    def is_unknown(self, known_threshold: float | None) -> bool:
-        """Whether none of the model's actions is to be taken for there, given its `config.known_threshold`."""
-        return is_unknown(self.known_score, known_threshold)
+    def is_unknown(self, config: ResNetLSTMConfig, min_known: float | None = None) -> bool:
+        """Whether none of the actions of a model with this configuration is to be taken for there.
+
+        Args:
+            config: The model's.
+            min_known: Below this `known_score` none is; by default the model's `known_threshold`.
+        """
+        return is_unknown(self.top_k(1)[0], self.known_score, config, min_known)
 
 
 class LiveSession:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..configuration_resnet_lstm import ResNetLSTMConfig
 from ..feeding import (
     ClipPictures,
     DeviceFeeder,
@@ -78,9 +79,9 @@ class ClipPrediction:
             return np.full(len(margins), 1 / len(margins))
         return margins / total
 
-    def is_unknown(self, known_threshold: float | None) -> bool:
-        """Whether the clip is to be taken for none of the model's actions, given its `config.known_threshold`."""
-        return is_unknown(self.known_score, known_threshold)
+    def is_unknown(self, config: ResNetLSTMConfig) -> bool:
+        """Whether the clip is to be taken for none of the actions of a model with this configuration."""
+        return is_unknown(self.top_k(1)[0], self.known_score, config)
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it: the five best answers, and the frames with their shares in the first."""
@@ -92,9 +93,20 @@ class ClipPrediction:
         return answers_and_frames(title, answers, self.frames, self.frame_shares(), self.seconds, note)
 
 
-def is_unknown(known_score: float | None, known_threshold: float | None) -> bool:
-    """Whether so probable a known action is to be taken for none; never where the model does not tell."""
-    return known_score is not None and known_threshold is not None and known_score < known_threshold
+def is_unknown(
+    best_label: int, known_score: float | None, config: ResNetLSTMConfig, min_known: float | None = None
+) -> bool:
+    """Whether none of a model's actions is to be taken for there.
+
+    Args:
+        best_label: The id of the best answer.
+        known_score: How probable it is that one of the actions is there; None where the model does not tell.
+        config: The model's.
+        min_known: Below it none is; by default the model's `known_threshold`.
+    """
+    min_known = config.known_threshold if min_known is None else min_known
+    is_below = known_score is not None and min_known is not None and known_score < min_known
+    return is_below or best_label == config.background_label_id
 
 
 @dataclass(frozen=True)

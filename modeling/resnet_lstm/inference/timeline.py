@@ -218,9 +218,10 @@ def label_timeline(
                 progress(seconds[-1], frames.total_seconds)
         scores, known = moments.finish()
     label_names = [model.config.id2label[label] for label in range(model.config.num_labels)]
-    states = _with_none(scores, known, min_score, min_known)
+    actions = _of_actions(scores, model.config.background_label_id)
+    states = _with_none(actions, known, min_score, min_known)
     path = most_likely_path(states, switch_cost * num_frames * stride)
-    segments = _segments(path, scores, known, label_names, fps)
+    segments = _segments(path, actions, known, label_names, fps)
     return Timeline(label_names, fps, np.array(seconds), scores, known, segments, thumbnails.kept, frames.damage)
 
 
@@ -255,6 +256,13 @@ class _Thumbnails:
                     self.kept = self.kept[::2]
                     self._every *= 2
             self._num_seen += 1
+
+
+def _of_actions(scores: np.ndarray, background: int | None) -> np.ndarray:
+    """Scores `[F, L]` in which that of the background, which is no action, is 0."""
+    if background is None:
+        return scores
+    return np.where(np.arange(scores.shape[1]) == background, 0, scores)
 
 
 def _with_none(scores: np.ndarray, known: np.ndarray, min_score: float, min_known: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..data.build import compile_group_regex, match_group
+from ..data.class_folders import compile_group_regex, match_group
 from ..data.video_folder import file_sha256
 from ..inference import find_sources
 from .errors import TeachingError

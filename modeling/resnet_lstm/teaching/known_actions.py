@@ -36,17 +36,18 @@ def teach_known_score(
         return fit_known_score(taught, fit, taught.config.temperature)
     logits = torch.from_numpy(fit.held_out_logits / taught.config.temperature).float()
     distances = torch.from_numpy(fit.held_out_distances).float()
-    known_score = KnownScore(taught.config.hidden_size, taught.config.num_labels)
+    background = taught.config.background_label_id
+    known_score = KnownScore(taught.config.hidden_size, taught.config.num_labels, background)
     known_score.add_classes(old, logits, torch.from_numpy(fit.labels), fit.spread.centre, fit.spread.directions)
-    known_scores = np.concatenate(
-        [_scores_of_old_clips(statistics), known_score.probability(logits, distances).numpy()]
-    )
+    scores = known_score.probability(logits, distances).numpy()
+    known_scores = np.concatenate([_scores_of_old_clips(statistics, background), scores[fit.labels != background]])
     taught.set_known_score(known_score, float(np.quantile(known_scores, KNOWN_CLIPS_REFUSED)))
     return known_scores
 
 
-def _scores_of_old_clips(statistics: ClassStatistics) -> np.ndarray:
-    """As many known scores as there were clips, spread as theirs were."""
-    quantiles = statistics.known_scores.cpu().numpy()
-    positions = np.linspace(0, 1, int(statistics.num_clips.sum()))
+def _scores_of_old_clips(statistics: ClassStatistics, background: int | None) -> np.ndarray:
+    """As many known scores as there were clips of actions, spread as theirs were."""
+    quantiles, num_clips = statistics.known_scores.cpu().numpy(), statistics.num_clips.cpu().numpy()
+    num_actions = num_clips[np.arange(len(num_clips)) != background].sum()
+    positions = np.linspace(0, 1, int(num_actions))
     return np.interp(positions, np.linspace(0, 1, len(quantiles)), quantiles)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..data.class_names import background_label_id
 from ..data.leakage import Leakage
 from ..evaluation import EvaluationReport, evaluate_predictions
 from ..evaluation.report import percent
@@ -146,6 +147,7 @@ def _with_classes(
     config = taught.config
     taught.forget_classes()
     config.temperature = model.config.temperature
+    config.background_label_id = background_label_id(names)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
     taught.num_labels = len(names)

@@ -225,14 +225,15 @@ def fit_known_score(model: ResNetLSTMForVideoClassification, fit: DiscriminantFi
         divisor: What the fit's logits have been divided by since.
 
     Returns:
-        The known scores of the clips that were held out, `[M]`; empty where there are too few.
+        The known scores of the clips of actions that were held out, `[M]`; empty where there are too few.
     """
-    scored = np.flatnonzero(~np.isnan(fit.held_out_distances))
+    background = model.config.background_label_id
+    scored = np.flatnonzero(~np.isnan(fit.held_out_distances) & (fit.labels != background))
     if len(scored) < LEAST_CLIPS_FOR_TEMPERATURE:
         return np.empty(0)
     logits = torch.from_numpy(fit.held_out_logits[scored] / divisor).float()
     distances = torch.from_numpy(fit.held_out_distances[scored]).float()
-    known_score = KnownScore(model.config.hidden_size, model.config.num_labels)
+    known_score = KnownScore(model.config.hidden_size, model.config.num_labels, background)
     known_score.set_statistics(
         logits, distances, torch.from_numpy(fit.labels[scored]), fit.spread.centre, fit.spread.directions
     )

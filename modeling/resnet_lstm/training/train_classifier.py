@@ -15,7 +15,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DataLoaderConfiguration, set_seed
 
 from ..accelerator import create_accelerator
-from ..data.class_names import check_class_names
+from ..data.class_names import background_label_id, check_class_names
 from ..data.video_folder import DatasetError, VideoFolder
 from ..device_precision import describe
 from ..evaluation import EvaluationReport, plot_training_curves
@@ -216,6 +216,7 @@ def _build(
         label2id={label: index for index, label in enumerate(run.folder.labels)},
         num_frames=run.processor.num_frames,
         frames_per_second=frames_per_second,
+        background_label_id=background_label_id(run.folder.labels),
         **head,
     )
     model.to(run.accelerator.device)
