@@ -163,6 +163,11 @@ class ResNetLSTMConfig(PreTrainedConfig):
         return self.pooled_size + (self.frame_feature_size * len(self.lags) if self.temporal_change else 0)
 
     @property
+    def background_label(self) -> str | None:
+        """The name of the class of clips that show none of the actions, where there is one."""
+        return None if self.background_label_id is None else self.id2label[self.background_label_id]
+
+    @property
     def lags(self) -> list[int]:
         """How many frames back the frames lie that each is compared with."""
         return [1] if self.change_lags is None else list(self.change_lags)

@@ -241,6 +241,12 @@ def test_the_threshold_of_the_known_score_is_shown_where_there_is_one(tmp_path: 
     assert "below 0.312 (`config.known_threshold`)" in text[text.index("## Limits") :]
 
 
+def test_the_background_is_named_where_there_is_one(tmp_path: Path) -> None:
+    assert "learned from clips of none" not in card_text(tmp_path, metrics())
+    text = card_text(tmp_path, metrics(), model_facts=MODEL | {"background": "Background"})
+    assert "clips of none of them, the class `Background`" in text[text.index("## Limits") :]
+
+
 def test_calibration_is_told_with_its_picture(tmp_path: Path) -> None:
     (tmp_path / "reliability.png").write_bytes(b"")
     figures = metrics()

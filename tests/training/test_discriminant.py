@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from resnet_lstm.training.background import lower_background
 from resnet_lstm.training.class_moments import ClassMoments
-from resnet_lstm.training.cross_validated_fit import fit_by_cross_validation
+from resnet_lstm.training.cross_validated_fit import DiscriminantFit, fit_by_cross_validation
 from resnet_lstm.training.discriminant import DiscriminantSolver
 
 
@@ -154,3 +155,23 @@ def test_finding_directions_draws_no_random_number_that_training_would() -> None
     torch.manual_seed(7)
     fit_by_cross_validation(features, labels, groups, 3)
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_few_clips_of_actions_are_taken_for_background() -> None:
+    # The background is of two kinds, each as close to the actions as these are to one another.
+    features, labels, groups = blobs([60, 60, 60, 30, 30], 40, 0.25)
+    background, labels = 3, labels.clip(max=3)
+    fit = fit_by_cross_validation(features, labels, groups, 4)
+    lowered = lower_background(fit, background)
+
+    def part_taken_for_background(fit: DiscriminantFit, of_background: bool) -> float:
+        chosen = (labels == background) == of_background
+        return float((fit.held_out_logits[chosen].argmax(axis=1) == background).mean())
+
+    assert part_taken_for_background(fit, False) > 0.1
+    assert part_taken_for_background(lowered, False) <= 0.02 + 1 / 180  # a clip more or less
+    assert part_taken_for_background(lowered, True) > 0.4
+    difference = fit.classifier(features) - lowered.classifier(features)
+    assert not difference[:, :background].any()
+    torch.testing.assert_close(difference[:, background], torch.full((len(features),), lowered.background_offset))
+    assert lower_background(lowered, background).background_offset == pytest.approx(0, abs=1e-6)

@@ -3,9 +3,6 @@
     resnet-lstm compare --dataset data/ucf101-25 --output comparison
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --recipes mean-of-frames resnet-lstm
     resnet-lstm compare --dataset data/ucf101-25 --output comparison --few-clips
-    resnet-lstm compare --dataset data/ucf101-25 --output comparison --unknown
-    resnet-lstm compare --dataset data/ucf101-25 --output comparison --background
-    resnet-lstm compare --dataset data/ucf101-25 --output comparison --teach
 
 Every clip is scored by models that have not seen its group. The test split stays closed unless --splits names it.
 Trainings that are done are kept in --output: run it again to go on, or to add recipes. Writes comparison.json,

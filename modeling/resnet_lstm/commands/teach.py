@@ -1,6 +1,6 @@
 """Teach a trained model classes of your own by a few clips of each, in seconds.
 
-    resnet-lstm teach runs/ucf101-25 --class juggling a.mp4 b.mp4 --class nothing background/ --output runs/taught
+    resnet-lstm teach runs/ucf101-25 --class juggling a.mp4 b.mp4 --class background others/ --output runs/taught
     resnet-lstm teach user/model --replace --class "wave hello" waves/ --class clap claps/ --output runs/gestures
     resnet-lstm teach runs/old --dataset data/ucf101-25 --class juggling clips/ --output runs/taught
 

@@ -158,7 +158,9 @@ def _settings(settings_type: type[_Settings], args: argparse.Namespace) -> _Sett
 
 def _print_result(trained: TrainedClassifier, output: Path) -> None:
     result = trained.result
-    best = "none was better than the start" if result.best_epoch is None else f"the best was {result.best_epoch}"
+    best = "no epoch was clearly better than the start"
+    if result.best_epoch is not None:
+        best = f"the best was {result.best_epoch}"
     print(f"trained {len(result.history)} epochs in {result.seconds:.1f} s; {best}")
     if trained.tuning is not None:
         print("\n".join(f"{name}: {value}" for name, value in trained.tuning.in_words().items()))

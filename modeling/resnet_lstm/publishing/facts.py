@@ -42,6 +42,7 @@ class ModelFacts(TypedDict):
         temperature: What the logits are divided by.
         known_threshold: The `known_score` below which a clip is taken for none of the actions; None, or left out,
             where the model does not tell.
+        background: The class of clips that show none of the actions; None, or left out, where there is no such class.
         taught: How it was taught by a few clips after its training, if it was.
     """
 
@@ -53,6 +54,7 @@ class ModelFacts(TypedDict):
     license: NotRequired[str]
     temperature: NotRequired[float]
     known_threshold: NotRequired[float | None]
+    background: NotRequired[str | None]
     taught: NotRequired[TaughtFacts]
 
 

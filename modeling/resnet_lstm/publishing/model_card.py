@@ -254,6 +254,11 @@ def _limits(metrics: Mapping[str, Any], model_facts: ModelFacts, dataset: Datase
             "the clip for none of them. The threshold is set so that one in twenty clips that do show one of the "
             "actions falls below it; it does not catch every clip that shows none of them."
         )
+    background = model_facts.get("background")
+    if background is not None:
+        closed += (
+            f" It has learned from clips of none of them, the class `{background}`: what is taken for that shows none."
+        )
     limits = [
         closed,
         "Clips unlike the training data (camera, place, people, several actions at a time) are recognised worse than "

@@ -92,6 +92,7 @@ def _model_facts(taught: TaughtModel, facts: CardFacts, repo_id: str) -> ModelFa
         "parameters": taught.model.num_parameters(),
         "temperature": config.temperature,
         "known_threshold": config.known_threshold,
+        "background": config.background_label,
         "taught": TaughtFacts(dataset=origin, classes=taught.classes, kept=config.num_labels - len(taught.classes)),
     }
 

@@ -39,6 +39,7 @@ class DiscriminantFit:
         held_out_logits: `[N, L]`: each clip's logits by a classifier fitted without its group. NaN where none could
             be: a class whose clips are all of one group is unknown without it.
         held_out_distances: `[N]`: each clip's distance by the same fit. NaN where there is none.
+        background_offset: What the logit of the background was lowered by since, held-out ones included.
     """
 
     classifier: LinearClassifier
@@ -50,6 +51,7 @@ class DiscriminantFit:
     labels: np.ndarray
     held_out_logits: np.ndarray
     held_out_distances: np.ndarray
+    background_offset: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..features import View
 from ..inference.anytime import fit_early_exit_score, reading_stages
 from ..known_score import KnownScore
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
+from .background import lower_background
 from .cross_validated_fit import DiscriminantFit, fit_by_cross_validation, fit_by_sums, group_folds
 from .datasets import FeatureDataset
 from .fold_sums import FoldSums, most_rows
@@ -134,9 +135,12 @@ def train_head(
         model.config.temperature = temperature
     known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
     divisor = fit.temperature * sureness
-    model.set_class_statistics(
-        fit.moments.to_statistics(model.config.num_labels, fit.shrinkage, fit.prior_groups, divisor, known_scores)
+    statistics = fit.moments.to_statistics(
+        model.config.num_labels, fit.shrinkage, fit.prior_groups, divisor, known_scores
     )
+    if model.config.background_label_id is not None:
+        statistics.offsets[model.config.background_label_id] = -fit.background_offset / sureness
+    model.set_class_statistics(statistics)
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
 
@@ -184,6 +188,8 @@ def fit_linear_part(model: ResNetLSTMForVideoClassification, train: GroupedFeatu
         features = torch.cat([features.cpu() for _, features in read()])  # [N * V, H]
         fit = fit_by_cross_validation(features, labels, groups.tolist(), num_labels, dataset.seed)
         corrections = torch.from_numpy(fit.held_out_logits).float() - fit.classifier(features)
+    if model.config.background_label_id is not None:
+        fit = lower_background(fit, model.config.background_label_id)
     model.set_classifier(fit.classifier.weight, fit.classifier.bias)
     dataset.logit_corrections = corrections.nan_to_num(0.0).unflatten(0, (-1, num_views))
     return fit
@@ -265,7 +271,11 @@ def clip_losses(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset
 
 
 def _beats(model: ResNetLSTMForVideoClassification, losses: np.ndarray, clips: GroupedFeatures) -> bool:
-    """Whether a model has less loss on clips than these, `[N]`, by more than the standard error of the difference."""
+    """Whether a model has less loss on clips than these, `[N]`, by more than the standard error of the difference.
+
+    Twice as much would be surer, but would cost a few validation clips of actions that differ in order alone the LSTM
+    that they need, where one that is kept by chance costs half a point.
+    """
     gain, error = mean_and_standard_error(losses - clip_losses(model, clips.dataset), clips.groups)
     logger.info("the LSTM lowers the loss on the validation clips by %.4f, with a standard error of %.4f", gain, error)
     return gain > error

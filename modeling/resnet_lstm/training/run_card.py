@@ -50,6 +50,7 @@ def write_card(
             parameters=model.num_parameters(),
             temperature=model.config.temperature,
             known_threshold=model.config.known_threshold,
+            background=model.config.background_label,
         ),
         training={
             **asdict(settings),
