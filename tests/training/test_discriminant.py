@@ -159,7 +159,7 @@ def test_finding_directions_draws_no_random_number_that_training_would() -> None
 
 def test_few_clips_of_actions_are_taken_for_background() -> None:
     # The background is of two kinds, each as close to the actions as these are to one another.
-    features, labels, groups = blobs([60, 60, 60, 30, 30], 40, 0.35)
+    features, labels, groups = blobs([60, 60, 60, 30, 30], 40, 0.4)
     background, labels = 3, labels.clip(max=3)
     fit = fit_by_cross_validation(features, labels, groups, 4)
     lowered = lower_background(fit, background)
@@ -168,7 +168,7 @@ def test_few_clips_of_actions_are_taken_for_background() -> None:
         chosen = (labels == background) == of_background
         return float((fit.held_out_logits[chosen].argmax(axis=1) == background).mean())
 
-    assert part_taken_for_background(fit, False) > 0.08
+    assert part_taken_for_background(fit, False) > 0.05
     assert part_taken_for_background(lowered, False) <= 0.02 + 1 / 180  # a clip more or less
     assert part_taken_for_background(lowered, True) > 0.4
     difference = fit.classifier(features) - lowered.classifier(features)
