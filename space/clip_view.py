@@ -79,7 +79,10 @@ def answer_in_words(prediction: ClipPrediction, config: ResNetLSTMConfig) -> tup
     best = prediction.top_k(1)[0]
     label, score = in_words(config.id2label[best]), float(prediction.scores[best])
     if prediction.is_unknown(config):
-        return "I see", "None of my actions", f"The nearest would be “{label}”, but it does not look like it."
+        remark = f"The nearest would be “{label}”, but it does not look like it."
+        if best == config.background_label_id:
+            remark = "It looks like the clips of none of them that I have learned from."
+        return "I see", "None of my actions", remark
     if score < _UNSURE_BELOW:
         return "I am not sure", f"{label}?", f"{percent(score)} sure: take it for a guess."
     sure = "More than 99 %" if score >= 0.995 else percent(score)

@@ -104,6 +104,15 @@ def test_none_of_my_actions_is_said_when_it_is_so(monkeypatch: pytest.MonkeyPatc
     assert (record["known"], record["none_of_my_actions"]) == (0.1, True)
 
 
+def test_what_is_like_the_background_is_none_of_my_actions() -> None:
+    settings = config("jump", "background", "swim")
+    object.__setattr__(settings, "background_label_id", 1)
+    html = clip_view(prediction(), settings, "clip.mp4")
+    assert "<h2>None of my actions</h2>" in html
+    assert "The nearest would be" not in html
+    assert clip_record(prediction(), settings)["none_of_my_actions"]
+
+
 @pytest.mark.parametrize("view", ["clip", "timeline", "refusal"])
 def test_nothing_of_a_name_or_a_label_becomes_markup(view: str) -> None:
     html = {

@@ -145,7 +145,7 @@ def _to_text(record: dict[str, Any], prediction: ClipPrediction | FailedClip) ->
     if isinstance(prediction, FailedClip):
         return f"error: {printable(record['error'])}"
     damage = f" ({prediction.damage})" if prediction.damage else ""
-    verdict = ": none of my actions; the nearest would be" if record["none_of_my_actions"] else ""
+    verdict = ": none of my actions; it is most like" if record["none_of_my_actions"] else ""
     answers = "".join(f"\n  {100 * answer['score']:5.1f} %  {printable(answer['label'])}" for answer in record["top"])
     return f"{printable(record['source'])}{damage}{verdict}{answers}"
 
