@@ -14,7 +14,7 @@ from conftest import SCRIPTS
 from resnet_lstm import ResNetLSTMForVideoClassification, ResNetLSTMVideoProcessor
 from resnet_lstm.data import DatasetError, VideoFolder
 from resnet_lstm.evaluation.test_time import READINGS, UNTIL_SURE, USUAL, price_readings
-from resnet_lstm.features import clip_files
+from resnet_lstm.features import UNIFORM, FeatureCache, clip_files
 from resnet_lstm.video_decoding import decode_video
 
 
@@ -52,6 +52,22 @@ def test_each_reading_is_what_the_model_says_of_those_frames(
     assert half.gain_top1 is not None
     assert half.gain_top1.value == pytest.approx(half.top1.value - priced[USUAL].top1.value)
     assert tiny_processor.num_frames == 6
+
+
+def test_readings_are_made_in_the_precision_of_the_model(
+    model: ResNetLSTMForVideoClassification,
+    tiny_processor: ResNetLSTMVideoProcessor,
+    tiny_dataset: VideoFolder,
+    tmp_path: Path,
+) -> None:
+    model.compile_for_inference(precision="bf16")
+    price_readings(model, tiny_processor, tiny_dataset, "test", tmp_path, num_workers=0)
+    made, other = (
+        FeatureCache(tmp_path, model.resnet_lstm, tiny_processor, precision) for precision in ("bf16", "fp32")
+    )
+    for file in clip_files(tiny_dataset, "test"):
+        assert made.has(file.sha256, UNIFORM)
+        assert not other.has(file.sha256, UNIFORM)
 
 
 def test_reading_until_sure_is_priced_where_the_model_knows_when_that_is(

@@ -115,7 +115,7 @@ def price_readings(
     for num_frames in sorted(set(num_frames_of.values())):
         views = {view for r in READINGS if num_frames_of[r.name] == num_frames for view in r.views}
         reader = type(processor).from_dict({**processor.to_dict(), "num_frames": num_frames})
-        cache = FeatureCache(cache_dir, model.resnet_lstm, reader)
+        cache = FeatureCache.of_model(cache_dir, model.resnet_lstm, reader)
         extraction = extract_features(
             model.resnet_lstm,
             reader,
@@ -137,7 +137,7 @@ def price_readings(
     }
     frames_read = {reading.name: float(num_frames_of[reading.name] * len(reading.views)) for reading in READINGS}
     if (sure_at := model.config.early_exit_score) is not None:
-        cache = FeatureCache(cache_dir, model.resnet_lstm, processor)
+        cache = FeatureCache.of_model(cache_dir, model.resnet_lstm, processor)
         averaged[UNTIL_SURE], frames_read[UNTIL_SURE] = _read_until_sure(model, files, cache, sure_at)
     priced = []
     for name, logits in averaged.items():
