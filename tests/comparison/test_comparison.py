@@ -308,4 +308,5 @@ def test_a_background_is_learned_beside_the_actions(
     assert first.with_it.alike_refused > max(0.9, first.without.alike_refused)
     BackgroundResult([first, first]).write(tmp_path, {"dataset": "colours"})
     table = (tmp_path / "background.md").read_text()
-    assert f"| {first.without.alike_refused:.1%} | {first.with_it.alike_refused:.1%} |" in table
+    without, with_it = (100 * each.alike_refused for each in (first.without, first.with_it))
+    assert f"| {without:.1f} % | {with_it:.1f} % |" in table

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ..data.class_names import BACKGROUND
+from ..evaluation.report import percent
 from ..features import FeaturesInMemory
 from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..whole_file import write_texts
@@ -167,8 +168,8 @@ class BackgroundResult:
                 np.array([getattr(of, figure) for of in each])
                 for each in zip(*((trial.without, trial.with_it) for trial in self.trials), strict=True)
             )
-            shown = "{:.3f}".format if figure.startswith("auroc") else "{:.1%}".format
-            rows.append((title, shown(without.mean()), shown(with_it.mean()), _in_points(with_it - without)))
+            gain = _in_points(with_it - without)
+            rows.append((title, _shown(figure, without), _shown(figure, with_it), gain))
         return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
     def write(self, directory: Path, facts: Mapping[str, Any]) -> None:
@@ -176,6 +177,11 @@ class BackgroundResult:
         record = {**facts, "trials": [asdict(trial) for trial in self.trials]}
         text = json.dumps(record, indent=2) + "\n"
         write_texts(directory, {"background.json": text, "background.md": self.to_markdown()})
+
+
+def _shown(figure: str, values: np.ndarray) -> str:
+    mean = float(values.mean())
+    return f"{mean:.3f}" if figure.startswith("auroc") else percent(mean)
 
 
 def _in_points(gains: np.ndarray) -> str:
