@@ -83,13 +83,12 @@ def test_an_lstm_that_is_no_better_than_the_start_gets_no_say(
     assert "the LSTM has no say" in (train.root / "model" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("refit", [True, False])
 def test_an_lstm_that_is_better_by_no_more_than_chance_gets_no_say(
-    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path, refit: bool
+    train: Trainer, tiny_dataset: VideoFolder, tmp_path: Path
 ) -> None:
     # What it learns is right for two clips in three: on average it gains, but other clips could as well lose.
     misleading = with_misleading_validation(tiny_dataset, tmp_path / "misleading", every=3)
-    settings = dataclasses.replace(SETTINGS, num_train_epochs=8, learning_rate=1e-2, refit=refit)
+    settings = dataclasses.replace(SETTINGS, num_train_epochs=8, learning_rate=1e-2, refit=False)
     trained = train("model", misleading, settings)
     assert trained.result.start is not None
     losses = [record["validation_loss"] for record in trained.result.history]

@@ -115,12 +115,9 @@ def train_head(
         sureness = fitted_temperature(model, validation.dataset)
         divide_linear_part(model, train.dataset, sureness)
         if model.lstm_classifier is not None:
-            start = copy.deepcopy(_head_state(model))
-            start_losses = clip_losses(model, validation.dataset)
-            result = run_loop(train.dataset, validation.dataset, output_dir)
-            if not found_by_first(partial(_beats, model, start_losses, validation)):
-                model.load_state_dict(start, strict=False)
-                result = replace(result, best_epoch=None)
+            result = _kept_if_better(
+                model, validation, partial(run_loop, train.dataset, validation.dataset, output_dir)
+            )
         temperature = fitted_temperature(model, validation.dataset)
         figures = validation_figures(model, validation.dataset)
         model.config.early_exit_score = fitted_early_exit_score(model, validation.dataset, temperature)
@@ -134,13 +131,7 @@ def train_head(
                 run_loop(everything.dataset, None, output_dir / REFIT_FOLDER, result.best_epoch + 1)
         model.config.temperature = temperature
     known_scores = fit_known_score(model, fit, sureness * model.config.temperature)
-    divisor = fit.temperature * sureness
-    statistics = fit.moments.to_statistics(
-        model.config.num_labels, fit.shrinkage, fit.prior_groups, divisor, known_scores
-    )
-    if model.config.background_label_id is not None:
-        statistics.offsets[model.config.background_label_id] = -fit.background_offset / sureness
-    model.set_class_statistics(statistics)
+    _keep_statistics(model, fit, sureness, known_scores)
     model.classifier.requires_grad_(True)
     return replace(result, seconds=time.monotonic() - started + in_loops, validation=figures)
 
@@ -260,6 +251,32 @@ def fitted_temperature(model: ResNetLSTMForVideoClassification, dataset: Feature
     if len(dataset) < LEAST_CLIPS_FOR_TEMPERATURE:
         return 1.0
     return fit_temperature(score(model, dataset), np.array(dataset.labels))
+
+
+def _keep_statistics(
+    model: ResNetLSTMForVideoClassification, fit: DiscriminantFit, sureness: float, known_scores: np.ndarray
+) -> None:
+    """Let the model keep what it can be taught by; the logits of the fit have been divided by `sureness` since."""
+    num_labels, background = model.config.num_labels, model.config.background_label_id
+    statistics = fit.moments.to_statistics(
+        num_labels, fit.shrinkage, fit.prior_groups, fit.temperature * sureness, known_scores
+    )
+    if background is not None:
+        statistics.offsets[background] = -fit.background_offset / sureness
+    model.set_class_statistics(statistics)
+
+
+def _kept_if_better(
+    model: ResNetLSTMForVideoClassification, validation: GroupedFeatures, train: Callable[[], TrainingResult]
+) -> TrainingResult:
+    """Train, and go back to the start where that is not clearly worse on the validation clips."""
+    start = copy.deepcopy(_head_state(model))
+    losses = clip_losses(model, validation.dataset)
+    result = train()
+    if found_by_first(partial(_beats, model, losses, validation)):
+        return result
+    model.load_state_dict(start, strict=False)
+    return replace(result, best_epoch=None)
 
 
 def clip_losses(model: ResNetLSTMForVideoClassification, dataset: FeatureDataset) -> np.ndarray:
