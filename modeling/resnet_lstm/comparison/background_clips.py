@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from ..data.class_names import BACKGROUND
 from ..evaluation.report import percent
 from ..features import FeaturesInMemory
-from ..modeling_resnet_lstm import ResNetLSTMForVideoClassification
 from ..whole_file import write_texts
 from .cross_validation import Fold, LabelledClips, train_head_on_fold, training_key
 from .recipes import Recipe
-from .unknown_actions import NUM_RESAMPLES, head_outputs, without_classes
+from .unknown_actions import NUM_RESAMPLES, head_outputs, that_knows, without_classes
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,14 @@ def _with_background(
 
 
 def _told_apart(
-    head: Any,
+    head: nn.Module,
     clips: LabelledClips,
     indices: np.ndarray,
     left_out: np.ndarray,
     background: np.ndarray,
     features: FeaturesInMemory,
 ) -> ToldApart:
-    if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
-        raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
+    head = that_knows(head)
     logits, _, scores = head_outputs(head, clips, indices, features)
     best, known_scores = logits.argmax(dim=1).numpy(), scores.numpy()
     is_refused = (known_scores < head.config.known_threshold) | (best == head.config.background_label_id)

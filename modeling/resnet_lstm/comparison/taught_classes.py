@@ -22,7 +22,7 @@ from ..whole_file import write_texts
 from .cross_validation import Fold, LabelledClips, train_head_on_fold, training_key
 from .few_clips import reduced_folds
 from .recipes import Recipe
-from .unknown_actions import NUM_RESAMPLES, head_outputs, without_classes
+from .unknown_actions import NUM_RESAMPLES, head_outputs, that_knows, without_classes
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,7 @@ class _Scored:
         indices: np.ndarray,
         features: FeaturesInMemory,
     ) -> _Scored:
-        if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
-            raise ValueError("a head does not tell what it knows: take the recipe no-lstm, and more clips.")
+        head = that_knows(head)
         logits, _, known_scores = head_outputs(head, clips, indices, features)
         answers = [head.config.id2label[int(label)] for label in logits.argmax(dim=1)]
         names = [clips.label_names[clips.labels[index]] for index in indices]

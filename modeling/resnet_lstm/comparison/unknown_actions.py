@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
+from torch import nn
 from tqdm.auto import tqdm
 
 from ..evaluation.plots import save_figure
@@ -183,8 +184,7 @@ def _trial(
 ) -> dict[str, np.ndarray]:
     """`is_known`, `is_refused`, `predicted` and the values of `METHODS`, each `[N]`, of the clips `test`."""
     head, _ = train_head_on_fold(recipe, clips, fold, seed, features, backbone)
-    if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
-        raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
+    head = that_knows(head)
     train = np.concatenate([fold.train, fold.validation])
     _, train_features, _ = head_outputs(head, clips, train, features)
     scored = ScoredClips(
@@ -197,6 +197,17 @@ def _trial(
         "is_refused": scored.known_scores.numpy() < head.config.known_threshold,
         "predicted": scored.logits.argmax(dim=1).numpy(),
     }
+
+
+def that_knows(head: nn.Module) -> ResNetLSTMForVideoClassification:
+    """The head, if it tells what it knows.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if not isinstance(head, ResNetLSTMForVideoClassification) or head.config.known_threshold is None:
+        raise ValueError("the trained model does not tell what it knows: take the default recipe, and more clips.")
+    return head
 
 
 @torch.inference_mode()
